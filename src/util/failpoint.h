@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * Named crash points for tests; nothing in release builds.
+ *
+ * ACKFS_FAILPOINT=name[:n] in the environment kills the process (SIGKILL) at
+ * the n-th passage of that point.  failpoint_names() lists them, so that the
+ * crash harness can visit each.
+ */
+#ifndef ACKFS_UTIL_FAILPOINT_H
+#define ACKFS_UTIL_FAILPOINT_H
+
+#ifdef ACK_FAILPOINTS
+void failpoint(const char *name);
+#else
+static inline void failpoint(const char *name)
+{
+	(void)name;
+}
+#endif
+
+#endif
