@@ -26,8 +26,8 @@ struct oss_conf {
 	const char *bucket;
 	enum oss_addressing addressing;
 	enum oss_signature signature;
-	const char *ca_file;	    /* NULL: the system's */
-	const char *proxy;	    /* NULL: none (environment ignored) */
+	const char *ca_file;        /* NULL: the system's */
+	const char *proxy;          /* NULL: none (environment ignored) */
 	int64_t connect_timeout_ms; /* for one attempt */
 	int64_t request_timeout_ms; /* without a byte moving; also the deadline
 				       of calls that name none */

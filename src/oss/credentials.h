@@ -21,11 +21,11 @@
 struct credentials;
 
 struct credentials_conf {
-	const char *file;	       /* [credentials] file; may be NULL */
+	const char *file;              /* [credentials] file; may be NULL */
 	const char *access_key_id;     /* from the INI; may be NULL */
 	const char *access_key_secret; /* from the INI; may be NULL */
 	const char *security_token;    /* from the INI; may be NULL */
-	const char *bucket;	       /* picks ossfs lines */
+	const char *bucket;            /* picks ossfs lines */
 	/* Read the INI's keys again (SIGHUP): fills heap strings; may be
 	   NULL. */
 	int (*reread)(void *arg, char **id, char **secret, char **token);
@@ -36,7 +36,7 @@ struct credentials_conf {
 struct credentials_set {
 	char *id;
 	char *secret;
-	char *token;	     /* NULL: none */
+	char *token;         /* NULL: none */
 	uint64_t generation; /* rises with each change */
 };
 

@@ -9,7 +9,7 @@
 
 enum oss_retry {
 	OSS_RETRY_NO,
-	OSS_RETRY_YES,	       /* with backoff */
+	OSS_RETRY_YES,         /* with backoff */
 	OSS_RETRY_CREDENTIALS, /* once, after reading the credentials again */
 	OSS_RETRY_CLOCK,       /* once, with the server's time */
 };

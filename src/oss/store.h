@@ -39,10 +39,10 @@
 
 /** What a caller may steer; NULL means the client's defaults, no cancel. */
 struct oss_ctl {
-	int64_t deadline_ms;	    /* clock_mono_ms(); 0: request_timeout */
+	int64_t deadline_ms;        /* clock_mono_ms(); 0: request_timeout */
 	const atomic_bool *cancel;  /* true: give up, -ECANCELED */
 	_Atomic uint64_t *progress; /* counts body bytes moved; may be NULL */
-	int callback_urls; /* after the last byte wait for them too
+	int callback_urls;          /* after the last byte wait for them too
 			      (fuse-facts 14); 0: no callback */
 };
 
@@ -50,9 +50,9 @@ struct oss_ctl {
 struct oss_reply {
 	int http; /* status of the last attempt; 0: no answer came */
 	int attempts;
-	bool sent_all;	   /* all of the body was sent: it may be stored */
+	bool sent_all;     /* all of the body was sent: it may be stored */
 	int64_t server_ms; /* the Date header, ms since 1970; 0: none */
-	char code[64];	   /* "NoSuchKey"; ours: "CrcMismatch", "Timeout",
+	char code[64];     /* "NoSuchKey"; ours: "CrcMismatch", "Timeout",
 			      "ConnectFailed", "NotOss", ... */
 	char message[512];
 	char request_id[64];
@@ -65,16 +65,16 @@ struct oss_object {
 	int64_t modified_ms; /* Last-Modified, ms since 1970 */
 	uint64_t crc64;
 	bool has_crc64;
-	char etag[72];	     /* upper case, without quotes */
+	char etag[72];       /* upper case, without quotes */
 	char *version_id;    /* NULL: not versioned */
 	char *storage_class; /* may be NULL */
-	char *type;	     /* Normal, Multipart, Appendable, Symlink */
+	char *type;          /* Normal, Multipart, Appendable, Symlink */
 	char *content_type;  /* NULL from a listing */
 	struct kvs meta;     /* user metadata, names without x-oss-meta- */
 	struct kvs kept;     /* Cache-Control, Content-Disposition,
 				Content-Encoding, Content-Language, Expires as
 				stored */
-	int tag_count;	     /* x-oss-tagging-count */
+	int tag_count;       /* x-oss-tagging-count */
 };
 
 void oss_object_release(struct oss_object *o);
@@ -99,9 +99,9 @@ struct oss_sink {
 /** Properties of an object that is written (PutObject, Initiate, Copy). */
 struct oss_props {
 	const char *content_type;  /* NULL: application/octet-stream */
-	const struct kvs *meta;	   /* user metadata; may be NULL */
+	const struct kvs *meta;    /* user metadata; may be NULL */
 	const struct kvs *headers; /* kept and other headers; may be NULL */
-	bool forbid_overwrite;	   /* 409 FileAlreadyExists -> -EEXIST */
+	bool forbid_overwrite;     /* 409 FileAlreadyExists -> -EEXIST */
 };
 
 /** The two callback headers, base64; callback NULL: no callback. */
@@ -140,10 +140,10 @@ struct oss_list_entry {
 
 struct oss_list {
 	const char *prefix;
-	const char *delimiter;	 /* NULL: none */
+	const char *delimiter;   /* NULL: none */
 	const char *start_after; /* NULL: none */
-	const char *token;	 /* NULL: first page */
-	int max_keys;		 /* 0: 1000 */
+	const char *token;       /* NULL: first page */
+	int max_keys;            /* 0: 1000 */
 };
 
 struct oss_list_page {
