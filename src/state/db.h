@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * The state folder's SQLite database: one writer thread that commits in
+ * groups, readers on a connection of their own.
+ *
+ * A write is a function run on the writer thread inside a transaction that
+ * it may share with others; db_write() returns when that transaction is
+ * committed (it survives the daemon's death), with DB_DURABLE when the WAL has
+ * been fsynced too (it survives power loss).  A function that fails is
+ * rolled back alone (savepoint).
+ *
+ * Layer    state.
+ * Threads  any.  Callers hold no lock that create or getxattr needs
+ *          (fuse-facts 16).
+ */
+#ifndef ACKFS_STATE_DB_H
+#define ACKFS_STATE_DB_H
+
+#include <sqlite3.h>
+
+struct db;
+
+/** The newest schema that this program knows; older ones are migrated. */
+#define DB_SCHEMA_VERSION 1
+
+/**
+ * Open or create DIR/journal.db.
+ * A database that SQLite calls corrupt is moved aside (named in the log) and a
+ * new one made: the staging files without rows are then kept aside too.
+ * @param why  on failure, what to do (free it)
+ * @return 0; -EPROTO: written by a newer ackfs; -EROFS, -EACCES, -errno
+ */
+int db_open(const char *dir, struct db **out, char **why);
+/** For ackctl: no writer, nothing created. @return as db_open, -ENOENT */
+int db_open_readonly(const char *dir, struct db **out, char **why);
+/** Commits what is queued. */
+void db_close(struct db *db);
+
+enum db_flags {
+	DB_WAIT = 0,    /* return after the commit */
+	DB_DURABLE = 1, /* and after the fsync */
+	DB_NOWAIT = 2,  /* return at once: fn frees its argument */
+};
+
+/** @param fn  runs on the writer thread; 0 or -errno, which is returned
+ *  @return fn's, or -EIO (commit failed; logged) */
+int db_write(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg,
+	     int flags);
+/** Everything that DB_NOWAIT queued before is committed and durable. */
+int db_sync(struct db *db);
+/** Run fn on the caller's thread with the reading connection (one reader at
+ *  a time; it sees every commit). @return fn's */
+int db_read(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg);
+
+#endif

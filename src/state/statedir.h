@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * The state folder: DIR/NAME with its lock, journal.db, staging/, aside/.
+ *
+ * One daemon per folder: flock on DIR/NAME/lock, which holds the pid and the
+ * mount point for messages.
+ */
+#ifndef ACKFS_STATE_STATEDIR_H
+#define ACKFS_STATE_STATEDIR_H
+
+struct statedir;
+
+/**
+ * Make and lock the folder (mode 0700), warn when it is on tmpfs or overlay,
+ * and when a neighbour under DIR has pending files and no daemon.
+ * @param why  whole sentence with the path (free it)
+ * @return 0; -EBUSY: another daemon (its pid and mount point in *why);
+ *         -EROFS, -EACCES, -ENOSPC, -errno
+ */
+int statedir_open(const char *path, const char *mountpoint,
+		  struct statedir **out, char **why);
+void statedir_close(struct statedir *d);
+/** The daemon forks after it has checked everything: note the new pid. */
+int statedir_note_pid(struct statedir *d);
+const char *statedir_path(const struct statedir *d);
+
+#endif
