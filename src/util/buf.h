@@ -49,8 +49,11 @@ void buf_adds(struct buf *b, const char *s);
 void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...) ACK_PRINTF(2, 3);
 void buf_vaddf(struct buf *b, const char *fmt, va_list ap) ACK_PRINTF(2, 0);
-/** Room for len more bytes; @return where they go, or NULL (error is set). */
+/** Room for len more bytes; @return where they go, or NULL (error is set).
+ *  They count once buf_commit() says how many were filled. */
 char *buf_reserve(struct buf *b, size_t len);
+/** len bytes (at most those reserved) were written behind the content. */
+void buf_commit(struct buf *b, size_t len);
 /** Cut to len bytes (no longer than now). */
 void buf_truncate(struct buf *b, size_t len);
 /** The content as a string, "" when empty. */

@@ -8,6 +8,7 @@
 #ifndef ACKFS_UTIL_CLOCK_H
 #define ACKFS_UTIL_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /** Milliseconds of CLOCK_MONOTONIC (plus what tests added): deadlines. */
@@ -16,8 +17,15 @@ int64_t clock_mono_ms(void);
 int64_t clock_real_ns(void);
 /** Milliseconds since 1970, UTC. */
 int64_t clock_real_ms(void);
-/** For tests: both clocks jump ahead by ms (cond_wait_until knows of it). */
+/**
+ * For tests: both clocks jump ahead by ms.  Timed waits notice within some 20
+ * ms, those that begin after the first call: a test that starts threads calls
+ * clock_advance_ms(0) before.
+ */
 void clock_advance_ms(int64_t ms);
+/** Whether clock_advance_ms() was ever called: timed waits are then cut in
+ *  slices, because a jump of the clock wakes nobody. */
+bool clock_is_test(void);
 /** What clock_advance_ms() has added so far. */
 int64_t clock_advanced_ms(void);
 

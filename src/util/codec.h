@@ -4,13 +4,15 @@
  * Base64, hex, percent-encoding, UTF-8.
  *
  * Decoders are strict: any byte out of place is -EINVAL, and the buffer then
- * holds what it held before.
+ * holds what it held before.  A buffer's own error (-ENOMEM, -EMSGSIZE) they
+ * return too.
  */
 #ifndef ACKFS_UTIL_CODEC_H
 #define ACKFS_UTIL_CODEC_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "util/buf.h"
 
@@ -32,6 +34,9 @@ void percent_encode(struct buf *out, const char *data, size_t len,
 int percent_decode(struct buf *out, const char *text, size_t len,
 		   bool plus_is_space);
 
+/** The character at data: its bytes (1 to 4), its number in *code.
+ *  @return 0, *code untouched: none, or not well-formed */
+size_t utf8_next(const char *data, size_t len, uint32_t *code);
 /** Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool utf8_is_valid(const char *data, size_t len);
 

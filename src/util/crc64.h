@@ -4,7 +4,7 @@
  * CRC-64/XZ (ECMA-182 reflected), which OSS calls crc64ecma.
  *
  * crc64_update() is liblzma's; crc64_combine() joins the sums of two pieces
- * as zlib's crc32_combine does (GF(2) matrix powers).
+ * as zlib's crc32_combine does (powers of x modulo the polynomial).
  */
 #ifndef ACKFS_UTIL_CRC64_H
 #define ACKFS_UTIL_CRC64_H

@@ -4,8 +4,8 @@
  * Named crash points for tests; nothing in release builds.
  *
  * ACKFS_FAILPOINT=name[:n] in the environment kills the process (SIGKILL) at
- * the n-th passage of that point.  failpoint_names() lists them, so that the
- * crash harness can visit each.
+ * the n-th passage of that point.  The crash harness finds the names by
+ * searching src/ for failpoint("...").
  */
 #ifndef ACKFS_UTIL_FAILPOINT_H
 #define ACKFS_UTIL_FAILPOINT_H

@@ -35,6 +35,12 @@ struct ACK_CAPABILITY("mutex") lock {
 	enum lock_rank rank;
 };
 
+/** Initial value of a static lock, which is never destroyed. */
+#define LOCK_STATIC(rank)                                                      \
+	{                                                                      \
+		PTHREAD_MUTEX_INITIALIZER, (rank)                              \
+	}
+
 void lock_init(struct lock *l, enum lock_rank rank);
 void lock_destroy(struct lock *l);
 void lock_acquire(struct lock *l) ACK_ACQUIRE(*l);

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "util/kv.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "util/buf.h"
+#include "util/codec.h"
+
+enum { FIRST_CAP = 8 };
+
+static void kv_release(struct kv *kv)
+{
+	free(kv->name);
+	free(kv->value);
+}
+
+/* Cut the list back to count pairs. */
+static void kvs_cut(struct kvs *l, size_t count)
+{
+	while (l->count > count)
+		kv_release(&l->items[--l->count]);
+}
+
+void kvs_release(struct kvs *l)
+{
+	kvs_cut(l, 0);
+	free(l->items);
+	l->items = NULL;
+	l->cap = 0;
+}
+
+/* Not tolower(): names are bytes, whatever the locale. */
+static int lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : (unsigned char)c;
+}
+
+static int name_cmp(const char *a, const char *b)
+{
+	for (; *a && lower(*a) == lower(*b); a++, b++)
+		;
+	return lower(*a) - lower(*b);
+}
+
+static struct kv *kvs_find(const struct kvs *l, const char *name)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (name_cmp(l->items[i].name, name) == 0)
+			return &l->items[i];
+	return NULL;
+}
+
+static int kvs_grow(struct kvs *l)
+{
+	size_t cap = l->cap ? l->cap * 2 : FIRST_CAP;
+	struct kv *items;
+
+	if (l->count < l->cap)
+		return 0;
+	items = reallocarray(l->items, cap, sizeof(*items));
+	if (!items)
+		return -ENOMEM;
+	l->items = items;
+	l->cap = cap;
+	return 0;
+}
+
+int kvs_add(struct kvs *l, const char *name, const char *value)
+{
+	struct kv kv;
+
+	if (kvs_grow(l) < 0)
+		return -ENOMEM;
+	kv.name = str_dup(name);
+	kv.value = str_dup(value);
+	if (!kv.name || !kv.value) {
+		kv_release(&kv);
+		return -ENOMEM;
+	}
+	l->items[l->count++] = kv;
+	return 0;
+}
+
+int kvs_addf(struct kvs *l, const char *name, const char *fmt, ...)
+{
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vaddf(&value, fmt, ap);
+	va_end(ap);
+	if (buf_error(&value) < 0)
+		return -ENOMEM;
+	return kvs_add(l, name, buf_str(&value));
+}
+
+int kvs_set(struct kvs *l, const char *name, const char *value)
+{
+	struct kv *kv = kvs_find(l, name);
+
+	return kv ? str_set(&kv->value, value) : kvs_add(l, name, value);
+}
+
+bool kvs_remove(struct kvs *l, const char *name)
+{
+	struct kv *kv = kvs_find(l, name);
+	size_t behind;
+
+	if (!kv)
+		return false;
+	kv_release(kv);
+	behind = l->count - (size_t)(kv - l->items) - 1;
+	memmove(kv, kv + 1, behind * sizeof(*kv));
+	l->count--;
+	return true;
+}
+
+const char *kvs_get(const struct kvs *l, const char *name)
+{
+	const struct kv *kv = kvs_find(l, name);
+
+	return kv ? kv->value : NULL;
+}
+
+int kvs_copy(struct kvs *dst, const struct kvs *src)
+{
+	size_t before = dst->count;
+
+	for (size_t i = 0; i < src->count; i++) {
+		if (kvs_add(dst, src->items[i].name, src->items[i].value) < 0) {
+			kvs_cut(dst, before);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* By insertion: lists are short, and equal names keep their order. */
+void kvs_sort(struct kvs *l)
+{
+	for (size_t i = 1; i < l->count; i++) {
+		struct kv kv = l->items[i];
+		size_t to = i;
+
+		while (to > 0 && name_cmp(l->items[to - 1].name, kv.name) > 0) {
+			l->items[to] = l->items[to - 1];
+			to--;
+		}
+		l->items[to] = kv;
+	}
+}
+
+static void free_json(json_t **j)
+{
+	json_decref(*j);
+}
+
+int kvs_to_json(const struct kvs *l, char **out)
+{
+	AUTO(free_json) json_t *object = json_object();
+	char *text;
+
+	if (!object)
+		return -ENOMEM;
+	for (size_t i = 0; i < l->count; i++) {
+		const struct kv *kv = &l->items[i];
+
+		if (!utf8_is_valid(kv->name, strlen(kv->name)) ||
+		    !utf8_is_valid(kv->value, strlen(kv->value)))
+			return -EINVAL;
+		if (json_object_get(object, kv->name))
+			continue; /* the first counts, as for kvs_get() */
+		if (json_object_set_new(object, kv->name,
+					json_string(kv->value)) < 0)
+			return -ENOMEM;
+	}
+	text = json_dumps(object, JSON_COMPACT);
+	if (!text)
+		return -ENOMEM;
+	*out = text;
+	return 0;
+}
+
+int kvs_from_json(const char *json, struct kvs *out)
+{
+	json_error_t error;
+	AUTO(free_json)
+	json_t *object = json_loads(json, JSON_REJECT_DUPLICATES, &error);
+	size_t before = out->count;
+	const char *name;
+	json_t *value;
+
+	if (!object)
+		return json_error_code(&error) == json_error_out_of_memory
+			       ? -ENOMEM
+			       : -EINVAL;
+	if (!json_is_object(object))
+		return -EINVAL;
+	json_object_foreach(object, name, value)
+	{
+		int rc = json_is_string(value)
+				 ? kvs_add(out, name, json_string_value(value))
+				 : -EINVAL;
+		if (rc < 0) {
+			kvs_cut(out, before);
+			return rc;
+		}
+	}
+	return 0;
+}
