@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * A staged file becomes an object.
+ *
+ * uploader_submit() takes a CLOSED staged file and queues it behind earlier
+ * work on its key.  The first attempt (with the client's retries inside
+ * retry_deadline) ends in an outcome, which goes to everybody who watches and to
+ * the owner's `event`; a failure leaves the file RETRYING, and the uploader
+ * goes on by itself with growing pauses.  A newer close of the same key makes
+ * an older one that has not been stored void (if it failed) or waits for it.
+ *
+ * The callback is rendered when it is sent, for the key of then; its
+ * outcome goes to the callback log before anybody hears of it.
+ *
+ * Files of multipart_threshold and more go in parts (upload/multipart.c), with
+ * the callback on CompleteMultipartUpload; finished parts are journaled.
+ *
+ * Layer    upload: uses state, callback, oss; never fs.
+ * Threads  any; no lock may be held by callers, none is held in callbacks.
+ */
+#ifndef ACKFS_UPLOAD_UPLOADER_H
+#define ACKFS_UPLOAD_UPLOADER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "callback/outcome.h"
+#include "oss/store.h"
+#include "state/cblog.h"
+#include "state/staging.h"
+#include "upload/keyq.h"
+
+struct rules;
+struct mime;
+struct timer_wheel;
+struct uploader;
+
+struct uploader_conf {
+	const char *bucket;
+	const char *prefix; /* of keys; "" or "a/" */
+	const char *mount;
+	const char *host;
+	uint64_t multipart_threshold;
+	uint64_t part_size; /* 0: by the object's size */
+	int parallel_parts;
+	int64_t retry_deadline_ms;
+	bool stream_parts; /* send finished parts while the writer writes */
+};
+
+/** What came of one attempt to store a staged file. */
+struct upload_outcome {
+	int rc;          /* 0: stored.  -errno of the upload */
+	bool superseded; /* -ECANCELED with this: a newer one took its place */
+	int close_rc; /* what close() returns: rc, or -EREMOTEIO (fail_close) */
+	struct object_id id; /* of the stored object */
+	uint64_t crc64;
+	bool has_crc64;
+	enum callback_state callback;
+	struct oss_reply reply;
+};
+
+struct uploader_deps {
+	struct store store;
+	struct keyq *queue;
+	struct timer_wheel *timers;
+	struct db *db;
+	const struct rules *rules;
+	const struct mime *mime;
+	/* The owner of nodes: called once for each attempt of each file, before
+	   the watchers, on a worker thread.  On success the staged file is
+	   DONE and may be discarded or reopened by the owner, which
+	   holds a reference if it wants to keep it. */
+	void (*event)(void *arg, struct staging *s,
+		      const struct upload_outcome *o);
+	void *event_arg;
+	/* The present bytes of a range of the base are missing: fetch them
+	   into the staged file (download layer). */
+	int (*fetch)(void *arg, struct staging *s, uint64_t off, uint64_t len);
+	void *fetch_arg;
+};
+
+int uploader_new(const struct uploader_conf *conf,
+		 const struct uploader_deps *deps, struct uploader **out);
+/** Nothing may run any more: keyq_free() first. */
+void uploader_free(struct uploader *u);
+
+typedef void (*upload_done_fn)(void *arg, const struct upload_outcome *o);
+
+/**
+ * Queue a CLOSED (or, after a crash, RETRYING) file.
+ * @param done  called once with the first attempt's outcome; may be NULL
+ * @return 0; -ESHUTDOWN, -ENOMEM: done will not be called
+ */
+int uploader_submit(struct uploader *u, struct staging *s, upload_done_fn done,
+		    void *arg);
+/** Hear of the attempt that is queued or running for this file.
+ *  @return 0; -ENOENT: there is none (done will not be called) */
+int uploader_watch(struct uploader *u, struct staging *s, upload_done_fn done,
+		   void *arg);
+/** @return true: done will not be called any more for this arg */
+bool uploader_unwatch(struct uploader *u, struct staging *s, void *arg);
+/**
+ * The file's name is gone (unlink) or it is replaced: an upload that waits or
+ * retries is dropped; one that sends is broken off; one whose last byte is out
+ * is let finish (the caller queues its own task on the key behind it).
+ * Watchers get -ECANCELED. The file is discarded.
+ */
+void uploader_cancel(struct uploader *u, struct staging *s);
+/** Waiting or retrying, not running: may it be re-keyed? On true the
+ *  caller calls staging_rekey() in `rekey` while nothing can start. */
+int uploader_rekey(struct uploader *u, struct staging *s, const char *key);
+/** Retry now what waits: one file, or all (NULL). @return how many */
+size_t uploader_retry_now(struct uploader *u, struct staging *s);
+/** A sequential writer has come this far: parts that are whole may go out.
+ *  Cheap when there is nothing to do. */
+void uploader_wrote(struct uploader *u, struct staging *s, uint64_t off,
+		    uint64_t len);
+/** A streamed file will not be closed: abort its multipart upload. */
+void uploader_abandon(struct uploader *u, struct staging *s);
+/** Abort multipart uploads of ours that no journal row knows (from an earlier
+ *  crash): those whose key is below prefix and which the journal named. */
+void uploader_clean_leftovers(struct uploader *u);
+
+struct upload_progress {
+	char key[1024];
+	uint64_t size, sent;
+	int64_t started_ms; /* clock_mono_ms() */
+	enum staging_state state;
+	int attempts;
+};
+/** Uploads under way. *list is the caller's (free). */
+int uploader_progress(struct uploader *u, struct upload_progress **list,
+		      size_t *count);
+
+struct uploader_totals {
+	uint64_t stored, failed, bytes;
+	uint64_t waiting, running, retrying;
+};
+void uploader_totals(struct uploader *u, struct uploader_totals *out);
+
+#endif
