@@ -8,7 +8,9 @@
  * Every call blocks until the operation succeeded, failed for good, its
  * deadline passed or it was cancelled.  Calls retry by themselves (oss/retry.h)
  * what is worth a retry, signing anew each time.  They return 0 or -errno; OSS's
- * own words are in struct oss_reply, filled on failure too.
+ * own words are in struct oss_reply, filled on failure too.  Structs that a call
+ * fills need not be initialised; after a failure they hold nothing but the
+ * reply (releasing them is harmless).  A reply pointer may be NULL.
  *
  * Keys are whole keys of the bucket: raw UTF-8, no leading '/', NUL-terminated.
  *
