@@ -103,6 +103,8 @@ void buf_vaddf(struct buf *b, const char *fmt, va_list ap)
 	if (!to)
 		return;
 	room = b->cap - b->len;
+	if (room > buf_max(b) - b->len + 1)
+		room = buf_max(b) - b->len + 1;
 	va_copy(again, ap);
 	want = vsnprintf(to, room, fmt, ap);
 	if (want >= 0 && (size_t)want >= room) {

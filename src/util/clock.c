@@ -190,11 +190,11 @@ static int join_ms(const struct tm *written, int ms, int64_t *real_ms)
 	if (tm.tm_mon < 0 || tm.tm_mon > 11 || tm.tm_mday < 1 ||
 	    tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
 		return -EINVAL;
+	tm.tm_sec = 0; /* a leap second may end the day */
 	t = timegm(&tm);
-	/* timegm makes 2 March of 30 February; a leap second may move on. */
-	if (written->tm_sec < 60 && tm.tm_mday != written->tm_mday)
-		return -EINVAL;
-	*real_ms = (int64_t)t * MS_PER_SEC + ms;
+	if (tm.tm_mday != written->tm_mday)
+		return -EINVAL; /* timegm made 2 March of 30 February */
+	*real_ms = ((int64_t)t + written->tm_sec) * MS_PER_SEC + ms;
 	return 0;
 }
 
