@@ -259,7 +259,7 @@ struct staging_totals {
 	int64_t oldest_pending_ms; /* closed_ms of the oldest one; 0: none */
 };
 void staging_store_totals(struct staging_store *st, struct staging_totals *out);
-/** Bytes that a cache may use of the same disk; and a cache's own use. */
-uint64_t staging_store_free(struct staging_store *st);
+/** Bytes that the budget would still admit. */
+uint64_t staging_store_room(struct staging_store *st);
 
 #endif
