@@ -7,7 +7,7 @@
  *
  * A task may name two keys (a rename).  A key that ends in '/' stands for all
  * keys below it too: the task waits for theirs, and theirs that come
- * later wait for it.
+ * later wait for it.  A task without a key waits for nothing.
  *
  * Layer    upload: uses util.
  * Threads  any.  Tasks run on worker threads, holding no lock; a class never
@@ -40,17 +40,22 @@ void keyq_free(struct keyq *q);
 
 struct keyq_task {
 	enum keyq_class class;
-	const char *key;  /* copied */
+	const char *key;  /* copied; NULL: none */
 	const char *key2; /* NULL: one key; copied */
+	bool is_exact;    /* a key that ends in '/' stands for itself alone (a
+			     folder's marker) */
 	void (*run)(void *arg);
 	void (*dropped)(void *arg); /* instead of run; may be NULL */
 	void *arg;
 };
 
-/** Threads idle out; none is started before the first task.
- *  @return 0; -ESHUTDOWN; -ENOMEM (run and dropped are not called) */
+/** Threads idle out; none is started before the first task.  A task may submit
+ *  others, on its own key too.
+ *  @return 0; -ESHUTDOWN; -ENOMEM; -EAGAIN: no thread can be started (run and
+ *          dropped are not called then) */
 int keyq_submit(struct keyq *q, const struct keyq_task *t);
-/** Is there an unfinished task on this key (or, for "a/", below it)? */
+/** Is there an unfinished task on this key (or, for "a/", below it; or on a
+ *  folder above it)? */
 bool keyq_busy(struct keyq *q, const char *key);
 /** Wait until no task is left, or the deadline (clock_mono_ms()).
  *  @return tasks left */
