@@ -17,14 +17,16 @@
 #include "util/strnum.h"
 
 #define IDLE_SECONDS 60U
+#define DRAIN_MS 5000
 
 struct server {
 	struct server_conf conf;
 	struct MHD_Daemon *daemon;
 	uint16_t port;
-	struct lock lock; /* rank LOCK_LEAF; guards is_stopping */
-	struct cond stop;
+	struct lock lock; /* rank LOCK_LEAF; guards what follows */
+	struct cond changed;
 	bool is_stopping;
+	unsigned active; /* requests that are not answered yet */
 };
 
 /* One request, from its first line to its answer. */
@@ -47,9 +49,17 @@ static void answer_release(struct answer *a)
 
 /* ---- requests ---------------------------------------------------------- */
 
+static void add_active(struct server *s, int n)
+{
+	lock_acquire(&s->lock);
+	s->active += (unsigned)n;
+	cond_broadcast(&s->changed);
+	lock_release(&s->lock);
+}
+
 static void *request_new(void *cls, const char *uri, struct MHD_Connection *c)
 {
-	const struct server *s = cls;
+	struct server *s = cls;
 	struct request *r = calloc(1, sizeof(*r));
 
 	(void)c;
@@ -61,6 +71,7 @@ static void *request_new(void *cls, const char *uri, struct MHD_Connection *c)
 		free(r);
 		return NULL;
 	}
+	add_active(s, 1);
 	return r;
 }
 
@@ -69,11 +80,11 @@ static void request_done(void *cls, struct MHD_Connection *c, void **arg,
 {
 	struct request *r = *arg;
 
-	(void)cls;
 	(void)c;
 	(void)code;
 	if (!r)
 		return;
+	add_active(cls, -1);
 	buf_release(&r->body);
 	free(r->target);
 	free(r);
@@ -220,8 +231,8 @@ static void delay(struct server *s, struct MHD_Connection *c, int64_t ms)
 	MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT,
 				  IDLE_SECONDS + (unsigned)(ms / 1000));
 	lock_acquire(&s->lock);
-	while (!s->is_stopping && cond_wait_until(&s->stop, &s->lock, deadline))
-		;
+	while (!s->is_stopping && clock_mono_ms() < deadline)
+		cond_wait_until(&s->changed, &s->lock, deadline);
 	lock_release(&s->lock);
 }
 
@@ -398,7 +409,7 @@ static int daemon_start(struct server *s, int fd)
 		flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER,
 		on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_URI_LOG_CALLBACK, request_new, s,
-		MHD_OPTION_NOTIFY_COMPLETED, request_done, NULL,
+		MHD_OPTION_NOTIFY_COMPLETED, request_done, s,
 		MHD_OPTION_CONNECTION_LIMIT, SERVER_MAX_CONNECTIONS,
 		MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_ARRAY,
 		tls, MHD_OPTION_END);
@@ -419,7 +430,7 @@ int server_start(const struct server_conf *conf, struct server **out)
 		return -ENOMEM;
 	s->conf = *conf;
 	lock_init(&s->lock, LOCK_LEAF);
-	cond_init(&s->stop);
+	cond_init(&s->changed);
 	rc = port_of(fd, &s->port);
 	if (rc == 0)
 		rc = daemon_start(s, fd);
@@ -430,7 +441,7 @@ int server_start(const struct server_conf *conf, struct server **out)
 	return 0;
 
 undo:
-	cond_destroy(&s->stop);
+	cond_destroy(&s->changed);
 	lock_destroy(&s->lock);
 	free(s);
 	return rc;
@@ -441,16 +452,29 @@ uint16_t server_port(const struct server *s)
 	return s->port;
 }
 
+/* MHD_stop_daemon() cuts what is under way, so that is waited for before. */
+static void drain(struct server *s)
+{
+	int64_t deadline = clock_mono_ms() + DRAIN_MS;
+	int fd = MHD_quiesce_daemon(s->daemon);
+
+	if (fd >= 0)
+		close(fd);
+	lock_acquire(&s->lock);
+	s->is_stopping = true;
+	cond_broadcast(&s->changed);
+	while (s->active && clock_mono_ms() < deadline)
+		cond_wait_until(&s->changed, &s->lock, deadline);
+	lock_release(&s->lock);
+}
+
 void server_stop(struct server *s)
 {
 	if (!s)
 		return;
-	lock_acquire(&s->lock);
-	s->is_stopping = true;
-	cond_broadcast(&s->stop);
-	lock_release(&s->lock);
+	drain(s);
 	MHD_stop_daemon(s->daemon);
-	cond_destroy(&s->stop);
+	cond_destroy(&s->changed);
 	lock_destroy(&s->lock);
 	free(s);
 }

@@ -39,7 +39,8 @@ struct server;
 /** @return 0; -EINVAL no such address form; -errno of bind(2); -EIO */
 int server_start(const struct server_conf *conf, struct server **out);
 uint16_t server_port(const struct server *s);
-/** Answers that are being delayed go out at once; then all threads end. */
+/** Take nothing new, let delayed answers go out at once, wait a moment for what
+ *  is under way, end all threads. */
 void server_stop(struct server *s);
 
 #endif
