@@ -218,7 +218,6 @@ void log_vwrite(enum log_level level, const char *fmt, va_list ap)
 
 	add_prefix(&line, sink, level);
 	start = line.len;
-	errno = saved; /* for %m */
 	buf_vaddf(&line, fmt, ap);
 	if (buf_error(&line) < 0) {
 		emit_short(level, fmt);
@@ -241,9 +240,11 @@ void log_write(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 }
 
+enum { QUOTED_MAX = 20 }; /* four bytes of four characters, and a NUL */
+
 /* The escaped form of the character at text; *used gets its bytes. */
 static size_t quote_one(const char *text, size_t len, size_t *used,
-			char out[16])
+			char out[QUOTED_MAX])
 {
 	static const char short_from[] = "\n\t\r\"\\";
 	static const char short_to[] = "ntr\"\\";
@@ -272,9 +273,10 @@ static size_t quote_one(const char *text, size_t len, size_t *used,
 const char *log_quote(char *out, size_t size, const char *text)
 {
 	static const char ellipsis[] = "\"...";
-	size_t room, len, to = 0;
+	size_t len = text ? strlen(text) : 0;
+	size_t to = 0, cut = 1; /* the ellipsis fits at the cut */
 
-	if (size < 2 + sizeof(ellipsis)) {
+	if (size < 1 + sizeof(ellipsis)) {
 		if (size > 0)
 			out[0] = '\0';
 		return out;
@@ -283,21 +285,20 @@ const char *log_quote(char *out, size_t size, const char *text)
 		memcpy(out, "-", 2);
 		return out;
 	}
-	len = strlen(text);
-	room = size -
-	       sizeof(ellipsis); /* what always leaves room for the end */
 	out[to++] = '"';
 	while (len > 0) {
-		char one[16];
+		char one[QUOTED_MAX];
 		size_t used;
 		size_t n = quote_one(text, len, &used, one);
 
-		if (to + n > room) {
-			memcpy(out + to, ellipsis, sizeof(ellipsis));
+		if (to + n + 2 > size) {
+			memcpy(out + cut, ellipsis, sizeof(ellipsis));
 			return out;
 		}
 		memcpy(out + to, one, n);
 		to += n;
+		if (to + sizeof(ellipsis) <= size)
+			cut = to;
 		text += used;
 		len -= used;
 	}
