@@ -3,12 +3,12 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "util/lock.h"
 #include "util/log.h"
 #include "util/strnum.h"
 

@@ -56,7 +56,7 @@ static void removing_keeps_the_order_of_the_rest(void **state)
 
 	(void)state;
 	for (int i = 0; i < 20; i++) {
-		char name[8];
+		char name[16];
 
 		snprintf(name, sizeof(name), "n%02d", i);
 		assert_int_equal(kvs_addf(&l, name, "%d", i), 0);
