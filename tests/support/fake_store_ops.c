@@ -2,6 +2,7 @@
 /** @file The fake store's table of operations. */
 #include "fake_store_int.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -737,6 +738,7 @@ static struct fake_object *join_locked(struct call *c, struct fake_upload *u,
 	for (size_t i = 0; i < count; i++) {
 		const struct fake_part *p = part_of(u, &parts[i]);
 
+		assert(p); /* checked before */
 		memcpy(whole->data + pos, p->blob->data, p->blob->len);
 		pos += p->blob->len;
 	}
