@@ -9,6 +9,9 @@
  *                      (missing: until the next POST), percent at random;
  *                      {} goes back to the command line's
  *
+ * Behind a proxy on the same machine every client looks like a loopback one:
+ * do without --admin there.
+ *
  * Threads  any; never blocks.
  */
 #ifndef ACKFS_RECEIVER_ADMIN_H

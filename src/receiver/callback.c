@@ -24,6 +24,11 @@ static void json_freep(json_t **j)
 	json_decref(*j);
 }
 
+static void key_putp(struct verify_key **k)
+{
+	verify_key_put(*k);
+}
+
 static enum judgement key_missing(int rc, const char **reason)
 {
 	switch (rc) {
@@ -39,7 +44,7 @@ static enum judgement key_missing(int rc, const char **reason)
 	}
 }
 
-static enum judgement judge_with(const struct buf *pem,
+static enum judgement judge_with(const struct verify_key *key,
 				 const struct callback_in *in,
 				 const char **reason)
 {
@@ -49,7 +54,7 @@ static enum judgement judge_with(const struct buf *pem,
 		.body_len = in->body->len,
 		.authorization = kvs_get(in->headers, "Authorization"),
 	};
-	enum verdict v = verify_callback(buf_str(pem), &req);
+	enum verdict v = verify_callback(key, &req);
 
 	*reason = verdict_text(v);
 	switch (v) {
@@ -57,7 +62,7 @@ static enum judgement judge_with(const struct buf *pem,
 		return GENUINE;
 	case VERDICT_BAD_SIGNATURE:
 		return DOUBTFUL;
-	case VERDICT_NO_KEY:
+	case VERDICT_FAILED:
 		return UNDECIDED;
 	case VERDICT_UNSIGNED:
 	case VERDICT_BAD_TARGET:
@@ -73,14 +78,14 @@ static enum judgement judge(struct keycache *keys, const struct callback_in *in,
 	const char *key_url = kvs_get(in->headers, "x-oss-pub-key-url");
 
 	for (size_t i = 0; i < ARRAY_LEN(max_age_ms); i++) {
-		AUTO(buf_release) struct buf pem = BUF_INIT;
+		AUTO(key_putp) struct verify_key *key = NULL;
 		enum judgement j;
 		int rc;
 
-		rc = keycache_get(keys, key_url, max_age_ms[i], &pem);
+		rc = keycache_get(keys, key_url, max_age_ms[i], &key);
 		if (rc < 0)
 			return key_missing(rc, reason);
-		j = judge_with(&pem, in, reason);
+		j = judge_with(key, in, reason);
 		if (j != DOUBTFUL)
 			return j;
 	}

@@ -4,7 +4,7 @@
  * ----------+----------------------------------------+----------------------
  * FREE      | nothing here                           | FETCHING
  * FETCHING  | one thread is getting it, others wait  | READY, FAILED
- * READY     | pem is a key                           | FETCHING (too old), FREE
+ * READY     | there is a key                         | FETCHING (too old), FREE
  * FAILED    | no key at that address a moment ago    | FETCHING, FREE
  *
  * A slot that is FETCHING is never taken for another address, so KEYCACHE_MAX
@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "receiver/keyfetch.h"
-#include "receiver/verify.h"
 #include "util/clock.h"
 #include "util/codec.h"
 #include "util/lock.h"
@@ -33,8 +32,8 @@ enum slot_state { SLOT_FREE, SLOT_FETCHING, SLOT_READY, SLOT_FAILED };
 struct slot {
 	enum slot_state state;
 	char *url;
-	char *pem;
-	int64_t fetched_ms; /* when it became READY or FAILED */
+	struct verify_key *key; /* one reference; stays while fetched again */
+	int64_t fetched_ms;     /* when it became READY or FAILED */
 	int64_t used_ms;
 };
 
@@ -71,7 +70,7 @@ void keycache_free(struct keycache *c)
 		return;
 	for (size_t i = 0; i < KEYCACHE_MAX; i++) {
 		free(c->slots[i].url);
-		free(c->slots[i].pem);
+		verify_key_put(c->slots[i].key);
 	}
 	cond_destroy(&c->done);
 	lock_destroy(&c->lock);
@@ -162,32 +161,39 @@ static struct slot *claim_locked(struct keycache *c, const char *url)
 	if (!copy)
 		return NULL;
 	free(s->url);
-	free(s->pem);
+	verify_key_put(s->key);
 	*s = (struct slot){.state = SLOT_FREE, .url = copy};
 	return s;
 }
 
-/* Called and left with the lock held, which is dropped for the fetch. */
-static void fetch_locked(struct keycache *c, struct slot *s, const char *url)
-	ACK_REQUIRES(c->lock)
+static struct verify_key *fetch(const struct keycache *c, const char *url)
 {
 	AUTO(buf_release) struct buf pem = BUF_INIT;
-	bool got;
+	struct verify_key *key = NULL;
+
+	if (c->conf.fetch(url, &pem) < 0)
+		return NULL; /* it has said why */
+	if (verify_key_parse(buf_str(&pem), &key) < 0)
+		log_warn("keycache: not a public key: url=%s", LOG_Q(url));
+	return key;
+}
+
+/* Called and left with the lock held, which is dropped for the fetch. */
+static void refill_locked(struct keycache *c, struct slot *s, const char *url)
+	ACK_REQUIRES(c->lock)
+{
+	struct verify_key *key;
 
 	s->state = SLOT_FETCHING;
 	lock_release(&c->lock);
-	got = c->conf.fetch(url, &pem) == 0;
-	if (got && !verify_key_is_usable(buf_str(&pem))) {
-		log_warn("keycache: not a public key: url=%s", LOG_Q(url));
-		got = false;
-	}
+	key = fetch(c, url);
 	lock_acquire(&c->lock);
-	if (got) {
-		free(s->pem);
-		s->pem = buf_detach(&pem);
+	if (key) {
+		verify_key_put(s->key);
+		s->key = key;
 	}
 	/* A key that was good stays so while it cannot be fetched again. */
-	s->state = s->pem ? SLOT_READY : SLOT_FAILED;
+	s->state = s->key ? SLOT_READY : SLOT_FAILED;
 	s->fetched_ms = clock_mono_ms();
 	cond_broadcast(&c->done);
 }
@@ -214,20 +220,20 @@ static struct slot *settle_locked(struct keycache *c, const char *url,
 	if (!s)
 		s = claim_locked(c, url);
 	if (s && !is_fresh(s, max_age_ms))
-		fetch_locked(c, s, url);
+		refill_locked(c, s, url);
 	return s;
 }
 
 int keycache_get(struct keycache *c, const char *header, int64_t max_age_ms,
-		 struct buf *pem)
+		 struct verify_key **out)
 {
 	AUTO(buf_release) struct buf url = BUF_INIT;
 	struct slot *s;
 	int rc;
 
-	if (c->conf.pinned_pem) {
-		buf_adds(pem, c->conf.pinned_pem);
-		return buf_error(pem);
+	if (c->conf.pinned) {
+		*out = verify_key_get(c->conf.pinned);
+		return 0;
 	}
 	rc = decode_url(c, header, &url);
 	if (rc < 0)
@@ -237,8 +243,8 @@ int keycache_get(struct keycache *c, const char *header, int64_t max_age_ms,
 	s = settle_locked(c, buf_str(&url), max_age_ms);
 	if (s && s->state == SLOT_READY) {
 		s->used_ms = clock_mono_ms();
-		buf_adds(pem, s->pem);
-		rc = buf_error(pem);
+		*out = verify_key_get(s->key);
+		rc = 0;
 	}
 	lock_release(&c->lock);
 	return rc;

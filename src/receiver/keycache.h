@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "receiver/verify.h"
 #include "util/buf.h"
 
 #define KEYCACHE_MAX 8
@@ -37,7 +38,7 @@ struct keycache_conf {
 	/** The key, for a server that cannot or need not fetch one: then
 	 *  nothing is fetched, and the address in the header does not matter.
 	 *  NULL: fetch.  Borrowed. */
-	const char *pinned_pem;
+	struct verify_key *pinned;
 	/** How to fetch; NULL: keyfetch(). Tests bring their own. */
 	int (*fetch)(const char *url, struct buf *pem);
 };
@@ -53,13 +54,14 @@ void keycache_free(struct keycache *c);
  *
  * @param header      the value of x-oss-pub-key-url; NULL: none came
  * @param max_age_ms  fetch again what is older; INT64_MAX: any age will do
- * @param pem         appended to, on success only
+ * @param out         set on success only: a reference, give it back with
+ *                    verify_key_put()
  * @return 0; -EINVAL the header is missing, or not the base64 of an address;
  *         -EACCES the address is not trusted; -EAGAIN the key cannot be had
  *         now (worth another try later); -ENOMEM
  */
 int keycache_get(struct keycache *c, const char *header, int64_t max_age_ms,
-		 struct buf *pem);
+		 struct verify_key **out);
 
 /**
  * Whether prefix names a whole host: "http://host/", with whatever path.

@@ -64,14 +64,16 @@ static const char *read_into(const char *path, struct buf *out)
 
 static const char *set_key_file(struct options *o, const char *value)
 {
-	const char *wrong = read_into(value, &o->key_pem);
+	AUTO(buf_release) struct buf pem = BUF_INIT;
+	const char *wrong = read_into(value, &pem);
 
 	if (wrong)
 		return wrong;
-	if (!verify_key_is_usable(buf_str(&o->key_pem)))
-		return "is not the PEM of an RSA public key";
-	o->keys.pinned_pem = buf_str(&o->key_pem);
-	return NULL;
+	verify_key_put(o->keys.pinned);
+	o->keys.pinned = NULL;
+	return verify_key_parse(buf_str(&pem), &o->keys.pinned) < 0
+		       ? "is not the PEM of an RSA public key"
+		       : NULL;
 }
 
 static const char *set_id_field(struct options *o, const char *value)
@@ -318,7 +320,7 @@ enum options_outcome options_parse(struct options *o, int argc, char **argv)
 void options_release(struct options *o)
 {
 	buf_release(&o->answer_file);
-	buf_release(&o->key_pem);
+	verify_key_put(o->keys.pinned);
 	buf_release(&o->tls_cert);
 	if (o->tls_key.data)
 		explicit_bzero(o->tls_key.data, o->tls_key.len);

@@ -20,7 +20,7 @@ struct options {
 	const char *port_file;                    /* NULL: none */
 	const char *log_file;                     /* NULL: standard output */
 	const char *id_field;
-	struct buf answer_file, key_pem, tls_cert, tls_key;
+	struct buf answer_file, tls_cert, tls_key;
 };
 
 enum options_outcome { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };

@@ -11,12 +11,13 @@
  * a callback that was sent once can be sent again by whoever saw it (answers.h
  * makes that harmless).
  *
- * Pure: no I/O, no state.  Threads: any.
+ * verify_key_parse(), then verify_callback() any number of times.
+ *
+ * Pure: no I/O, no state but the key's.  Threads: any, one key in many.
  */
 #ifndef ACKFS_RECEIVER_VERIFY_H
 #define ACKFS_RECEIVER_VERIFY_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 /** The parts of a request that the signature is about. All borrowed. */
@@ -35,17 +36,27 @@ enum verdict {
 	VERDICT_UNSIGNED,      /* no Authorization, or not base64 */
 	VERDICT_BAD_TARGET,    /* the path is not percent-encoded text */
 	VERDICT_BAD_SIGNATURE, /* signed by nobody, or for another request */
-	VERDICT_NO_KEY,        /* key_pem is no RSA public key, no memory */
+	VERDICT_FAILED,        /* no memory: nothing is known */
 };
 
-/**
- * @param key_pem  the public key, "-----BEGIN PUBLIC KEY-----..."
- */
-enum verdict verify_callback(const char *key_pem,
-			     const struct callback_request *req);
+struct verify_key;
 
-/** Whether this is a public key that verify_callback() can use. */
-bool verify_key_is_usable(const char *key_pem);
+/**
+ * Read a public key.
+ *
+ * @param pem  "-----BEGIN PUBLIC KEY-----..."
+ * @param out  set on success only: one reference, give back with
+ *             verify_key_put()
+ * @return 0; -EINVAL not the PEM of an RSA public key; -ENOMEM
+ */
+int verify_key_parse(const char *pem, struct verify_key **out);
+/** @return key, with one more reference */
+struct verify_key *verify_key_get(struct verify_key *key);
+/** NULL is fine. */
+void verify_key_put(struct verify_key *key);
+
+enum verdict verify_callback(const struct verify_key *key,
+			     const struct callback_request *req);
 
 /** For a log line: "genuine", "not signed", ... */
 const char *verdict_text(enum verdict v);

@@ -64,15 +64,13 @@ static int teardown(void **state)
 static int get(struct keycache *c, const char *url, int64_t max_age_ms)
 {
 	AUTO(buf_release) struct buf header = BUF_INIT;
-	AUTO(buf_release) struct buf pem = BUF_INIT;
+	struct verify_key *key = NULL;
 	int rc;
 
 	base64_encode(&header, url, strlen(url));
-	rc = keycache_get(c, buf_str(&header), max_age_ms, &pem);
-	if (rc == 0)
-		assert_string_equal(buf_str(&pem), key_pem);
-	else
-		assert_int_equal(pem.len, 0);
+	rc = keycache_get(c, buf_str(&header), max_age_ms, &key);
+	assert_int_equal(rc == 0, key != NULL);
+	verify_key_put(key);
 	return rc;
 }
 
@@ -113,7 +111,7 @@ static void only_addresses_of_trusted_hosts_are_fetched(void **state)
 
 static void a_header_that_is_no_address_is_refused(void **state)
 {
-	AUTO(buf_release) struct buf pem = BUF_INIT;
+	struct verify_key *key = NULL;
 	AUTO(buf_release) struct buf nul = BUF_INIT;
 	AUTO(buf_release) struct buf longest = BUF_INIT;
 	AUTO(buf_release) struct buf coded = BUF_INIT;
@@ -123,10 +121,10 @@ static void a_header_that_is_no_address_is_refused(void **state)
 	for (int i = 0; i < 2000; i++)
 		buf_addc(&longest, 'a');
 	base64_encode(&coded, longest.data, longest.len);
-	assert_int_equal(keycache_get(*state, NULL, 0, &pem), -EINVAL);
-	assert_int_equal(keycache_get(*state, OSS_KEY, 0, &pem), -EINVAL);
-	assert_int_equal(keycache_get(*state, buf_str(&nul), 0, &pem), -EINVAL);
-	assert_int_equal(keycache_get(*state, buf_str(&coded), 0, &pem),
+	assert_int_equal(keycache_get(*state, NULL, 0, &key), -EINVAL);
+	assert_int_equal(keycache_get(*state, OSS_KEY, 0, &key), -EINVAL);
+	assert_int_equal(keycache_get(*state, buf_str(&nul), 0, &key), -EINVAL);
+	assert_int_equal(keycache_get(*state, buf_str(&coded), 0, &key),
 			 -EINVAL);
 	assert_int_equal(net.fetches, 0);
 }
@@ -203,17 +201,19 @@ static void many_addresses_do_not_push_out_the_key_in_use(void **state)
 
 static void a_pinned_key_needs_no_address_and_no_fetch(void **state)
 {
-	const struct keycache_conf conf = {.pinned_pem = key_pem,
-					   .fetch = fake_fetch};
+	struct keycache_conf conf = {.fetch = fake_fetch};
 	struct keycache *c = NULL;
-	AUTO(buf_release) struct buf pem = BUF_INIT;
+	struct verify_key *key = NULL;
 
 	(void)state;
+	assert_int_equal(verify_key_parse(key_pem, &conf.pinned), 0);
 	assert_int_equal(keycache_new(&conf, &c), 0);
-	assert_int_equal(keycache_get(c, NULL, 0, &pem), 0);
-	assert_string_equal(buf_str(&pem), key_pem);
+	assert_int_equal(keycache_get(c, NULL, 0, &key), 0);
+	assert_ptr_equal(key, conf.pinned);
 	assert_int_equal(net.fetches, 0);
+	verify_key_put(key);
 	keycache_free(c);
+	verify_key_put(conf.pinned);
 }
 
 static atomic_int arrived;
