@@ -92,7 +92,7 @@ FUZZERS  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
 REPLAYS  := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 
 .PHONY: all check check-unit check-mount unit tools demo bench install uninstall \
-        lint format format-check asan tsan fuzz fuzz-replay crash deb clean help FORCE
+        lint print-flags format format-check asan tsan fuzz fuzz-replay crash deb clean help FORCE
 .DELETE_ON_ERROR:
 
 all: $(PROGRAMS)
@@ -210,6 +210,8 @@ fuzz: $(FUZZERS)
 
 lint:
 	scripts/lint
+print-flags: # for the tools of scripts/lint
+	@echo '$(filter-out -DACKFS_VERSION=%,$(STD)) -DACKFS_VERSION="" $(PKGS_CFLAGS) $(UTHASH) -DACK_DEBUG -DACK_FAILPOINTS'
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 format-check:

@@ -42,7 +42,7 @@ static void content_survives_growth(void **state)
 	assert_int_equal(buf_error(&b), 0);
 	assert_int_equal(b.len, 50000);
 	for (int i = 0; i < 10000; i++)
-		assert_int_equal(atoi(b.data + (size_t)i * 5), i);
+		assert_int_equal(strtol(b.data + (size_t)i * 5, NULL, 10), i);
 }
 
 static void a_format_longer_than_the_room_comes_through_whole(void **state)

@@ -7,7 +7,9 @@
 #include "util/clock.h"
 #include "util/timer.h"
 
-enum { MANY = 500, HOUR_MS = 3600000 };
+enum { MANY = 500 };
+
+static const int64_t HOUR_MS = 3600000;
 
 /* What ran, in order.  Only the timer's thread writes the list. */
 static struct {
