@@ -18,6 +18,7 @@
 
 enum lock_rank {
 	LOCK_SESSION = 5,
+	LOCK_FILE = 8, /* one open file: held across local disk I/O */
 	LOCK_TREE = 10,
 	LOCK_READER = 20,
 	LOCK_STAGING = 30,
