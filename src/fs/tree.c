@@ -355,7 +355,7 @@ void node_object_id(const struct node *n, struct object_id *out)
 {
 	memset(out, 0, sizeof(*out));
 	memcpy(out->etag, n->etag, sizeof(n->etag));
-	out->size = n->size;
+	out->size = n->object_size;
 	out->modified_ms = n->modified_ms;
 	if (n->version_id)
 		strncat(out->version_id, n->version_id,
@@ -376,6 +376,7 @@ int node_set_object(struct node *n, const struct object_id *id)
 	n->stored = true;
 	n->maybe_stored = false;
 	n->modified_ms = id->modified_ms;
+	n->object_size = id->size;
 	n->etag[0] = '\0';
 	if (strlen(id->etag) < sizeof(n->etag))
 		memcpy(n->etag, id->etag, strlen(id->etag) + 1);

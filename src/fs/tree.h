@@ -60,6 +60,7 @@ struct node {
 	int64_t mtime_ns;
 
 	/* The stored object */
+	uint64_t object_size;
 	int64_t modified_ms;
 	char etag[NODE_ETAG_LEN];
 	char *version_id;

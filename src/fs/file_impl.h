@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * What file*.c share: the struct behind file.h and its inner functions.
+ */
+#ifndef ACKFS_FS_FILE_IMPL_H
+#define ACKFS_FS_FILE_IMPL_H
+
+#include "fs/file.h"
+
+/** A generation that was closed and then written again: the uploader's. */
+struct generation {
+	struct generation *next;
+	struct staging *staging;
+};
+
+/** A request that waits: for a registered close, or for a HEAD. */
+struct parked {
+	struct parked *next;
+	struct fs_done done;
+};
+
+/*
+ * state of the bytes         now       dirty   what a close does
+ * nothing local              NULL      false   nothing
+ * written, not closed        OPEN      true    promise, hold, or upload
+ * held for its name/bytes    HELD      false   -
+ * on its way                 CLOSED..  false   - (watch for the outcome)
+ * stored, still open         DONE      false   nothing
+ */
+struct file {
+	struct fs *fs;
+	struct node *node;
+	struct lock lock;
+
+	/* Guarded by the tree's lock. */
+	uint32_t refs;
+	uint32_t handles, writers;
+	uint32_t closing;
+	struct parked *waiters;
+	struct kvs vars;
+
+	/* Guarded by the file's lock. */
+	struct staging *now;
+	struct generation *older;
+	struct staging_props props; /* of the object replaced, and set here */
+	bool props_known;
+	bool head_pending;
+	struct parked *on_head;
+	bool dirty;
+	bool created;        /* new, and nothing was written to it yet */
+	bool only_truncated; /* the only change is ftruncate (fuse-facts 8) */
+	bool mmapped;
+	bool killed;
+	bool promised; /* a normal FLUSH after the last write */
+	bool unlinked;
+	bool replaced; /* O_TRUNC: no base shows through */
+	int sticky;    /* error that the next FLUSH reports */
+	pid_t opener;
+	uint32_t uid, gid;
+	char process[64];
+	timer_id hold;
+	uint64_t hold_turn; /* an old timer's shot is recognised */
+	bool hold_is_temporary;
+};
+
+struct handle {
+	struct file *file;
+	int flags;
+	bool writable;
+	struct reader *reader;
+	struct read_pos *pos;
+};
+
+/** The node's file, made when there is none; one reference. NULL: no memory,
+ *  no such node. */
+struct file *file_get(struct fs *fs, uint64_t ino);
+struct file *file_get_node_locked(struct fs *fs, struct node *n)
+	ACK_REQUIRES(fs->tree.lock);
+struct file *file_ref_locked(struct file *f);
+/** The last one frees it when nothing is open or staged. */
+void file_put(struct file *f);
+
+/** Gives back its reference to the file. */
+void handle_free(struct handle *h);
+
+/** Make `now` a staged file that may be written. */
+int file_make_writable_locked(struct file *f) ACK_REQUIRES(f->lock);
+/** Note a change of the bytes: flags, size and mtime of the node. */
+void file_changed_locked(struct file *f, uint64_t size) ACK_REQUIRES(f->lock);
+/** A new, empty generation: O_TRUNC, truncate to 0. */
+int file_start_empty_locked(struct file *f) ACK_REQUIRES(f->lock);
+void file_drop_now_locked(struct file *f) ACK_REQUIRES(f->lock);
+/** Ask for the metadata of the object that will be replaced, unless it has
+ *  been seen; behind the caller's back (keyq). */
+void file_start_head(struct file *f);
+
+/** Freeze and hand to the uploader. who NULL: the opener.
+ *  @param done  called when it is stored or failed (stored mode), or at once */
+void file_close_now(struct file *f, const struct process *who, bool wait,
+		    struct fs_done done);
+/** What the frozen close of this file says. */
+int file_make_close_locked(struct file *f, const struct process *who,
+			   struct staging_close *out) ACK_REQUIRES(f->lock);
+int file_make_props_locked(struct file *f, struct staging_props *out)
+	ACK_REQUIRES(f->lock);
+/** A HELD one goes up. @param no_callback  its temporary_hold ran out */
+void file_release_hold(struct file *f, bool no_callback);
+void file_cancel_hold_locked(struct file *f) ACK_REQUIRES(f->lock);
+/** closing--, and the waiters when it is 0. */
+void file_closing_done(struct file *f);
+
+#endif

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading, writing, truncating: the bytes of open and staged files. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+
+#include "fs/file_impl.h"
+#include "util/log.h"
+
+/** Missing ranges of a changed object are fetched in blocks of this size. */
+#define FETCH_BLOCK ((uint64_t)1 << 20)
+
+/* -- reading ---------------------------------------------------------------------- */
+
+/* The staged generation that shows, with a reference; NULL: read the object. */
+static struct staging *staged_now(struct file *f)
+{
+	struct staging *s;
+
+	lock_acquire(&f->lock);
+	s = f->now ? staging_get(f->now) : NULL;
+	lock_release(&f->lock);
+	return s;
+}
+
+/* Bring in what is missing of [off, off+len), in aligned blocks. */
+static int bring_in(struct fs *fs, struct staging *s, uint64_t off,
+		    uint64_t len)
+{
+	uint64_t at, miss;
+
+	while (staging_missing(s, off, len, &at, &miss)) {
+		uint64_t first = at / FETCH_BLOCK * FETCH_BLOCK;
+		uint64_t last = at + miss;
+		int rc;
+
+		last = (last + FETCH_BLOCK - 1) / FETCH_BLOCK * FETCH_BLOCK;
+		rc = fs_fetch_missing(fs, s, first, last - first);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int read_staged(struct fs *fs, struct staging *s, uint64_t off,
+		       size_t len, struct file_read *out)
+{
+	AUTO_FREE char *local = malloc(len ? len : 1);
+	uint64_t size = staging_size(s);
+	ssize_t n;
+	int rc;
+
+	if (!local)
+		return -ENOMEM;
+	if (off >= size)
+		len = 0;
+	else if (len > size - off)
+		len = (size_t)(size - off);
+	rc = bring_in(fs, s, off, len);
+	if (rc < 0)
+		return rc;
+	n = staging_pread(s, local, len, off);
+	if (n < 0)
+		return (int)n;
+	out->local = take_ptr(local);
+	out->len = (size_t)n;
+	return 0;
+}
+
+/* The handle's reader of the version that the node shows now. */
+static int handle_reader(struct handle *h)
+{
+	struct file *f = h->file;
+	struct fs *fs = f->fs;
+	char key[1024], etag[NODE_ETAG_LEN];
+	uint64_t size;
+	bool stored;
+	int rc;
+
+	if (h->reader)
+		return 0;
+	lock_acquire(&fs->tree.lock);
+	rc = fs_key_locked(fs, f->node, key);
+	memcpy(etag, f->node->etag, sizeof(etag));
+	size = f->node->object_size;
+	stored = f->node->stored;
+	lock_release(&fs->tree.lock);
+	if (rc < 0)
+		return rc == -ENOENT ? -ESTALE : rc;
+	if (!stored)
+		return -ENODATA;
+	lock_acquire(&f->lock);
+	if (!h->reader) {
+		rc = reader_open(fs->d.readers, key, etag[0] ? etag : NULL,
+				 size, &h->reader);
+		if (rc == 0)
+			rc = read_pos_new(h->reader, &h->pos);
+	}
+	lock_release(&f->lock);
+	return rc;
+}
+
+static int read_object(struct handle *h, uint64_t off, size_t len,
+		       struct file_read *out)
+{
+	struct oss_reply reply = {0};
+	struct fs *fs = h->file->fs;
+	char key[1024];
+	int rc = handle_reader(h);
+
+	if (rc == -ENODATA)
+		return 0; /* nothing stored, nothing staged: empty */
+	if (rc < 0)
+		return rc;
+	rc = reader_read(h->reader, h->pos, off, len, &out->view, &reply);
+	out->len = out->view.len;
+	if (rc < 0) {
+		lock_acquire(&fs->tree.lock);
+		if (fs_key_locked(fs, h->file->node, key) < 0)
+			key[0] = '\0';
+		/* Ask anew at the next look. */
+		if (rc == -ESTALE)
+			h->file->node->fresh_until_ms = 0;
+		lock_release(&fs->tree.lock);
+		fs_log_failure("reading an object", key, &reply, rc);
+	}
+	return rc;
+}
+
+int file_read(struct handle *h, uint64_t off, size_t len, struct file_read *out)
+{
+	struct staging *s = staged_now(h->file);
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	if (!s)
+		return read_object(h, off, len, out);
+	rc = read_staged(h->file->fs, s, off, len, out);
+	staging_put(s);
+	return rc;
+}
+
+void file_read_release(struct file_read *r)
+{
+	free(r->local);
+	read_view_release(&r->view);
+	memset(r, 0, sizeof(*r));
+}
+
+/* -- missing ranges of changed objects ----------------------------------------------- */
+
+struct fill {
+	struct staging *staging;
+	uint64_t off;
+};
+
+static int fill_write(void *arg, const void *data, size_t len)
+{
+	struct fill *to = arg;
+	int rc = staging_fill(to->staging, data, len, to->off);
+
+	to->off += len;
+	return rc;
+}
+
+int fs_fetch_missing(void *arg, struct staging *s, uint64_t off, uint64_t len)
+{
+	struct fs *fs = arg;
+	struct staging_base base;
+	struct reader *reader;
+	struct oss_reply reply = {0};
+	struct fill to = {s, off};
+	const struct oss_sink sink = {fill_write, &to};
+	int rc;
+
+	if (!staging_base_of(s, &base) || off >= base.size)
+		return 0;
+	if (len > base.size - off)
+		len = base.size - off;
+	rc = reader_open(fs->d.readers, base.key,
+			 base.etag[0] ? base.etag : NULL, base.size, &reader);
+	if (rc < 0)
+		return rc;
+	rc = reader_fetch(reader, off, len, &sink, &reply);
+	reader_close(reader);
+	if (rc < 0)
+		fs_log_failure("fetching the unchanged part of an object",
+			       base.key, &reply, rc);
+	return rc;
+}
+
+/* -- writing -------------------------------------------------------------------------- */
+
+/* The file is locked on success; the caller does the bytes and calls end. */
+int file_write_begin(struct handle *h, size_t len, uint64_t off, bool from_mmap,
+		     int *fd, uint64_t *at) ACK_NO_ANALYSIS
+{
+	struct file *f = h->file;
+	int rc;
+
+	if (off > INT64_MAX - len || off + len > OSS_OBJECT_MAX)
+		return -EFBIG;
+	lock_acquire(&f->lock);
+	rc = file_make_writable_locked(f);
+	if (rc == 0)
+		rc = staging_write_begin(f->now, off, len);
+	if (rc < 0) {
+		lock_release(&f->lock);
+		return rc;
+	}
+	f->mmapped = f->mmapped || from_mmap;
+	*fd = staging_fd(f->now);
+	*at = off;
+	return 0;
+}
+
+void file_write_end(struct handle *h, size_t written,
+		    uint64_t off) ACK_NO_ANALYSIS
+{
+	struct file *f = h->file;
+	struct staging *s;
+
+	staging_write_end(f->now, off, written);
+	if (written) {
+		f->created = false;
+		f->only_truncated = false;
+		file_changed_locked(f, staging_size(f->now));
+	}
+	s = staging_get(f->now);
+	lock_release(&f->lock);
+	if (written)
+		uploader_wrote(f->fs->d.uploader, s, off, written);
+	staging_put(s);
+}
+
+ssize_t file_write(struct handle *h, const void *data, size_t len, uint64_t off,
+		   bool from_mmap)
+{
+	uint64_t at;
+	int fd, rc;
+	ssize_t n;
+	size_t done = 0;
+
+	rc = file_write_begin(h, len, off, from_mmap, &fd, &at);
+	if (rc < 0)
+		return rc;
+	while (done < len) {
+		n = pwrite(fd, (const char *)data + done, len - done,
+			   (off_t)(at + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			rc = n < 0 ? -errno : -EIO;
+			break;
+		}
+		done += (size_t)n;
+	}
+	file_write_end(h, done, off);
+	return done ? (ssize_t)done : rc;
+}
+
+/* -- truncate, fallocate, fsync ----------------------------------------------------- */
+
+static int truncate_locked(struct file *f, uint64_t size)
+{
+	int rc;
+
+	if (size == 0)
+		rc = file_start_empty_locked(f);
+	else
+		rc = file_make_writable_locked(f);
+	if (rc == 0 && size)
+		rc = staging_truncate(f->now, size);
+	if (rc < 0)
+		return rc;
+	if (!f->dirty)
+		f->only_truncated = true;
+	f->created = false;
+	file_changed_locked(f, size);
+	return 0;
+}
+
+static void truncated_path(struct file *f, const struct caller *who,
+			   struct fs_done done)
+{
+	struct process p;
+	bool open;
+
+	lock_acquire(&f->fs->tree.lock);
+	open = f->writers > 0;
+	lock_release(&f->fs->tree.lock);
+	/* Whoever has it open will close it: one upload of both. */
+	if (open) {
+		done.fn(done.arg, 0);
+		return;
+	}
+	if (process_read(who->tid, &p) < 0)
+		memset(&p, 0, sizeof(p));
+	lock_acquire(&f->lock);
+	f->uid = who->uid;
+	f->gid = who->gid;
+	f->only_truncated = false;
+	lock_release(&f->lock);
+	file_close_now(f, &p, true, done);
+}
+
+void file_truncate(struct fs *fs, uint64_t ino, struct handle *h, uint64_t size,
+		   const struct caller *who, struct fs_done done)
+{
+	struct file *f = file_get(fs, ino);
+	int rc;
+
+	if (!f) {
+		done.fn(done.arg, -ENOENT);
+		return;
+	}
+	if (size > OSS_OBJECT_MAX) {
+		done.fn(done.arg, -EFBIG);
+		file_put(f);
+		return;
+	}
+	if (!h)
+		file_start_head(f);
+	lock_acquire(&f->lock);
+	rc = truncate_locked(f, size);
+	lock_release(&f->lock);
+	if (rc < 0 || h)
+		done.fn(done.arg, rc);
+	else
+		truncated_path(f, who, done);
+	file_put(f);
+}
+
+int file_fallocate(struct handle *h, int mode, uint64_t off, uint64_t len)
+{
+	struct file *f = h->file;
+	int rc;
+
+	if (off > INT64_MAX - len || off + len > OSS_OBJECT_MAX)
+		return -EFBIG;
+	lock_acquire(&f->lock);
+	rc = file_make_writable_locked(f);
+	if (rc == 0)
+		rc = staging_fallocate(f->now, mode, off, len);
+	if (rc == 0) {
+		f->created = false;
+		file_changed_locked(f, staging_size(f->now));
+	}
+	lock_release(&f->lock);
+	return rc;
+}
+
+/* fsync makes the bytes and the row durable here; with fsync = upload it goes on to
+   OSS, and the file stays open. */
+void file_fsync(struct handle *h, struct fs_done done)
+{
+	struct file *f = h->file;
+	struct staging *s = staged_now(f);
+	bool upload;
+	int rc = 0;
+
+	if (s) {
+		rc = staging_sync(s);
+		if (rc < 0)
+			log_err("fs: fsync of staged bytes failed: file=%" PRId64
+				" errno=%d",
+				staging_id(s), -rc);
+		staging_put(s);
+	}
+	lock_acquire(&f->lock);
+	upload = rc == 0 && f->fs->conf.fsync_uploads && f->dirty &&
+		 !f->unlinked;
+	lock_release(&f->lock);
+	if (upload)
+		file_close_now(f, NULL, true, done);
+	else
+		done.fn(done.arg, rc);
+}
