@@ -32,7 +32,6 @@ static struct file *file_new(struct fs *fs, struct node *n)
 static void file_free(struct file *f)
 {
 	staging_props_release(&f->props);
-	kvs_release(&f->vars);
 	lock_destroy(&f->lock);
 	free(f);
 }
@@ -89,6 +88,31 @@ void file_put(struct file *f)
 	lock_release(&fs->tree.lock);
 	if (gone)
 		file_free(f);
+}
+
+static void forget_staged(struct file *f)
+{
+	struct generation *g, *tmp;
+
+	staging_put(f->now);
+	LL_FOREACH_SAFE(f->older, g, tmp)
+	{
+		staging_put(g->staging);
+		free(g);
+	}
+	f->node->file = NULL;
+	file_free(f);
+}
+
+void file_free_all(struct fs *fs)
+{
+	struct node *n, *tmp;
+
+	HASH_ITER(by_ino, fs->tree.inos, n, tmp)
+	{
+		if (n->file)
+			forget_staged(n->file);
+	}
 }
 
 void file_drop_now_locked(struct file *f)

@@ -95,6 +95,10 @@ struct node *handle_node(const struct handle *h);
 
 /** The staged file of a node now, with a reference; NULL: none. */
 struct staging *file_staging(struct fs *fs, struct node *n);
+/** A HELD one found at start waits once more. */
+void file_restart_hold(struct fs *fs, struct node *n);
+/** At the end: forget what is still staged (the journal keeps it). */
+void file_free_all(struct fs *fs);
 /** Adopt a staged file found at start. */
 int file_adopt(struct fs *fs, struct node *n, struct staging *s);
 /** The name is gone: uploads are cancelled, open handles go on with bytes that
@@ -112,11 +116,11 @@ void file_renamed(struct fs *fs, struct node *n);
 /** chmod, chown, utimens of an open or held file go into its upload.
  *  @return true: they did */
 bool file_take_meta(struct fs *fs, struct node *n);
+/** The same for one x-oss-meta-NAME; value NULL removes. */
+bool file_set_user_meta(struct fs *fs, struct node *n, const char *name,
+			const char *value, int *rc);
 /** Held files go up now (unmount: their names will not change any more). */
 void file_finish_holds(struct fs *fs);
-/** A variable set by setfattr; value NULL removes. */
-int file_set_var(struct fs *fs, struct node *n, const char *name,
-		 const char *value);
 size_t file_count_open(struct fs *fs);
 
 #endif

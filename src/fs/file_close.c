@@ -8,51 +8,30 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <utlist.h>
 
 #include "callback/rules.h"
 #include "fs/file_impl.h"
+#include "state/cbvars.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/uuid.h"
 
 /* -- what a close freezes --------------------------------------------------------- */
 
-/* Variables of the file, then of its folders upwards: the first wins. */
-static int gather_vars(struct file *f, struct kvs *out)
-{
-	struct fs *fs = f->fs;
-	int rc;
-
-	lock_acquire(&fs->tree.lock);
-	rc = kvs_copy(out, &f->vars);
-	for (struct node *up = f->node->parent; up && rc == 0;
-	     up = up->parent) {
-		if (!up->file)
-			continue;
-		for (size_t i = 0; i < up->file->vars.count && rc == 0; i++) {
-			const struct kv *v = &up->file->vars.items[i];
-
-			if (!kvs_get(out, v->name))
-				rc = kvs_add(out, v->name, v->value);
-		}
-	}
-	lock_release(&fs->tree.lock);
-	return rc;
-}
-
 int file_make_close_locked(struct file *f, const struct process *who,
 			   struct staging_close *out)
 {
 	struct fs *fs = f->fs;
-	char id[UUID_LEN], path[1024];
+	char id[UUID_LEN], key[1024];
 	int rc;
 
 	memset(out, 0, sizeof(*out));
 	lock_acquire(&fs->tree.lock);
-	if (tree_path_locked(&fs->tree, f->node, path, sizeof(path)) < 0)
-		path[0] = '\0';
+	if (fs_key_locked(fs, f->node, key) < 0)
+		key[0] = '\0';
 	out->mode = f->node->mode;
 	out->mtime_ms = f->node->mtime_ns / 1000000;
 	lock_release(&fs->tree.lock);
@@ -61,11 +40,11 @@ int file_make_close_locked(struct file *f, const struct process *who,
 	out->pid = who && who->tgid ? who->tgid : f->opener;
 	out->delivery_id = str_dup(uuid_make(id));
 	out->previous_delivery_id = str_dup("");
-	out->rule = str_dup(
-		rules_match(fs->d.rules, path, staging_size(f->now), NULL)
-			->name);
+	out->rule = str_dup(rules_match(fs->d.rules, fs_path_of_key(fs, key),
+					staging_size(f->now), NULL)
+				    ->name);
 	out->process = str_dup(who && who->name[0] ? who->name : f->process);
-	rc = gather_vars(f, &out->vars);
+	rc = cbvars_inherited(fs->d.db, key, &out->vars);
 	if (rc == 0 && (!out->delivery_id || !out->previous_delivery_id ||
 			!out->rule || !out->process))
 		rc = -ENOMEM;
@@ -98,8 +77,8 @@ int file_make_props_locked(struct file *f, struct staging_props *out)
 	return rc;
 }
 
-static int freeze(struct file *f, const struct process *who,
-		  struct staging_close *c)
+int file_freeze_locked(struct file *f, const struct process *who,
+		       struct staging_close *c)
 {
 	struct staging_props props;
 	int rc = file_make_props_locked(f, &props);
@@ -165,7 +144,8 @@ static struct flush_wait *wait_new(struct file *f, struct fs_done done)
 bool file_interrupt_flush(struct fs *fs, void *done_arg, pid_t tid)
 {
 	struct flush_wait *w;
-	struct fs_done done;
+	struct staging *s = NULL;
+	struct fs_done done = {0};
 
 	if (!process_is_killed(tid))
 		return false;
@@ -175,17 +155,17 @@ bool file_interrupt_flush(struct fs *fs, void *done_arg, pid_t tid)
 		if (w->done.arg == done_arg)
 			break;
 	}
-	/* The wait cannot be freed before it is unwatched: its upload's end
-	   takes the tree's lock for that. */
-	if (w)
-		staging_get(w->staging);
+	if (w) {
+		s = staging_get(w->staging);
+		done = w->done;
+	}
 	lock_release(&fs->tree.lock);
-	if (!w)
+	/* From here on w is but a name: who unwatches it owns it. */
+	if (!s || !uploader_unwatch(fs->d.uploader, s, w)) {
+		staging_put(s);
 		return false;
-	if (!uploader_unwatch(fs->d.uploader, w->staging, w))
-		return false;
-	done = w->done;
-	staging_put(w->staging);
+	}
+	staging_put(s);
 	wait_free(w);
 	done.fn(done.arg, -EINTR);
 	return true;
@@ -248,7 +228,7 @@ static int close_locked(struct file *f, const struct process *who)
 
 	if (!f->now || staging_state_of(f->now) != STAGING_OPEN || f->unlinked)
 		return 1;
-	rc = freeze(f, who, &c);
+	rc = file_freeze_locked(f, who, &c);
 	if (rc < 0)
 		return rc;
 	rc = staging_close(f->now, &c, durable);
@@ -261,8 +241,8 @@ static int close_locked(struct file *f, const struct process *who)
 	return 0;
 }
 
-static void submit(struct file *f, struct staging *s, struct flush_wait *w,
-		   struct fs_done done)
+void file_submit(struct file *f, struct staging *s, struct flush_wait *w,
+		 struct fs_done done)
 {
 	int rc = uploader_submit(f->fs->d.uploader, s, w ? upload_done : NULL,
 				 w);
@@ -305,188 +285,8 @@ void file_close_now(struct file *f, const struct process *who, bool wait,
 			done.fn(done.arg, rc < 0 ? rc : 0);
 		return;
 	}
-	submit(f, s, w, done);
+	file_submit(f, s, w, done);
 	staging_put(s);
-}
-
-/* -- holding ------------------------------------------------------------------------ */
-
-struct hold_shot {
-	struct fs *fs;
-	uint64_t ino;
-	uint64_t turn;
-};
-
-static void hold_task(void *arg)
-{
-	struct hold_shot *shot = arg;
-	struct file *f = file_get(shot->fs, shot->ino);
-	bool due = false, temporary = false;
-
-	if (f) {
-		lock_acquire(&f->lock);
-		due = f->hold_turn == shot->turn && f->now &&
-		      staging_state_of(f->now) == STAGING_HELD;
-		temporary = f->hold_is_temporary;
-		lock_release(&f->lock);
-		if (due)
-			file_release_hold(f, temporary);
-		file_put(f);
-	}
-	free(shot);
-}
-
-/* On the timer's thread: hand it on. */
-static void hold_expired(void *arg)
-{
-	struct hold_shot *shot = arg;
-	const struct keyq_task task = {
-		.class = KEYQ_BACKGROUND,
-		.key = "",
-		.run = hold_task,
-		.dropped = free,
-		.arg = shot,
-	};
-
-	if (keyq_submit(shot->fs->d.queue, &task) < 0)
-		free(shot);
-}
-
-static void start_hold_timer_locked(struct file *f, int64_t ms)
-{
-	struct hold_shot *shot = calloc(1, sizeof(*shot));
-
-	f->hold_turn++;
-	if (!shot)
-		return; /* a rename, a reopen or the unmount release it */
-	shot->fs = f->fs;
-	shot->ino = f->node->ino;
-	shot->turn = f->hold_turn;
-	f->hold = timer_add(f->fs->d.timers, clock_mono_ms() + ms, hold_expired,
-			    shot);
-	if (!f->hold)
-		free(shot);
-}
-
-void file_cancel_hold_locked(struct file *f)
-{
-	/* The shot frees itself; it sees that its turn is over. */
-	f->hold_turn++;
-	f->hold = 0;
-}
-
-static bool is_temporary(struct file *f)
-{
-	struct fs *fs = f->fs;
-	char path[1024];
-	int rc;
-
-	lock_acquire(&fs->tree.lock);
-	rc = tree_path_locked(&fs->tree, f->node, path, sizeof(path));
-	lock_release(&fs->tree.lock);
-	return rc > 0 && rules_is_temporary(fs->d.rules, path);
-}
-
-/* OPEN -> HELD; the timer starts. */
-static int hold_locked(struct file *f, const struct process *who,
-		       bool temporary)
-{
-	struct staging_close c;
-	int rc;
-
-	if (!f->now || staging_state_of(f->now) != STAGING_OPEN || f->unlinked)
-		return 0;
-	rc = freeze(f, who, &c);
-	if (rc < 0)
-		return rc;
-	rc = staging_hold(f->now, &c, temporary);
-	staging_close_release(&c);
-	if (rc < 0)
-		return rc;
-	f->dirty = false;
-	f->hold_is_temporary = temporary;
-	start_hold_timer_locked(f, temporary ? f->fs->conf.temporary_hold_ms
-					     : f->fs->conf.empty_hold_ms);
-	return 0;
-}
-
-/* What was frozen when it was held, with the metadata and the rule of now. */
-static int close_held_locked(struct file *f, bool no_callback)
-{
-	struct staging_props props;
-	struct staging_close c;
-	int rc;
-
-	rc = file_make_props_locked(f, &props);
-	if (rc < 0)
-		return rc;
-	rc = staging_set_props(f->now, &props);
-	staging_props_release(&props);
-	if (rc == 0)
-		rc = staging_get_close(f->now, &c);
-	if (rc < 0)
-		return rc;
-	c.no_callback = no_callback;
-	kvs_release(&c.vars);
-	rc = gather_vars(f, &c.vars);
-	if (rc == 0)
-		rc = staging_close(f->now, &c, f->fs->conf.close_staged);
-	staging_close_release(&c);
-	return rc;
-}
-
-void file_release_hold(struct file *f, bool no_callback)
-{
-	struct staging *s = NULL;
-	int rc = 0;
-
-	lock_acquire(&f->lock);
-	if (f->now && staging_state_of(f->now) == STAGING_HELD) {
-		file_cancel_hold_locked(f);
-		rc = close_held_locked(f, no_callback);
-		if (rc == 0)
-			s = staging_get(f->now);
-		f->created = false;
-		f->replaced = false;
-	}
-	lock_release(&f->lock);
-	if (rc < 0)
-		log_err("fs: a held file could not be closed: errno=%d", -rc);
-	if (!s)
-		return;
-	submit(f, s, NULL, (struct fs_done){0});
-	staging_put(s);
-}
-
-void file_finish_holds(struct fs *fs)
-{
-	struct node *n, *tmp;
-	struct file *f;
-	bool held;
-
-	/* One at a time: releasing takes the file's lock, which ranks lower. */
-	do {
-		f = NULL;
-		lock_acquire(&fs->tree.lock);
-		HASH_ITER(by_ino, fs->tree.inos, n, tmp)
-		{
-			if (n->file && n->file->now &&
-			    staging_state_of(n->file->now) == STAGING_HELD) {
-				f = file_ref_locked(n->file);
-				break;
-			}
-		}
-		lock_release(&fs->tree.lock);
-		if (!f)
-			return;
-		/* A temporary name at the end of the mount: the bytes go up, nobody
-		   is told. */
-		file_release_hold(f, f->hold_is_temporary);
-		lock_acquire(&f->lock);
-		held = f->now && staging_state_of(f->now) == STAGING_HELD;
-		lock_release(&f->lock);
-		file_put(f);
-	} while (!held);
 }
 
 /* -- FLUSH ---------------------------------------------------------------------------- */
@@ -551,11 +351,11 @@ static int take_sticky_locked(struct file *f)
 static bool flush_final(struct file *f, const struct process *who,
 			struct fs_done done, int *rc)
 {
-	bool temporary = is_temporary(f);
+	bool temporary = file_is_temporary(f);
 
 	if (temporary) {
 		lock_acquire(&f->lock);
-		*rc = hold_locked(f, who, true);
+		*rc = file_hold_locked(f, who, true);
 		lock_release(&f->lock);
 		return false;
 	}
@@ -622,6 +422,7 @@ void file_flush(struct handle *h, const struct caller *who, struct fs_done done)
 static void make_incomplete_locked(struct file *f, const char *why)
 {
 	struct fs *fs = f->fs;
+	struct staging_close c;
 	char key[1024];
 	int rc;
 
@@ -632,12 +433,8 @@ static void make_incomplete_locked(struct file *f, const char *why)
 			   LOG_Q(key), LOG_Q(why));
 		file_drop_now_locked(f);
 	} else {
-		struct staging_close c;
-
-		/* So that `ackctl incomplete publish` knows whose it was. */
-		if (file_make_close_locked(f, NULL, &c) == 0) {
+		if (file_freeze_locked(f, NULL, &c) == 0)
 			staging_close_release(&c);
-		}
 		rc = staging_incomplete(f->now, why);
 		if (rc < 0)
 			log_err("fs: an incomplete file could not be journaled: key=%s errno=%d",
@@ -708,9 +505,9 @@ static enum release_action release_locked(struct file *f, bool temporary)
 		return RELEASE_SHOW_STORED;
 	}
 	if (temporary)
-		rc = hold_locked(f, NULL, true);
+		rc = file_hold_locked(f, NULL, true);
 	else if (f->created && staging_size(f->now) == 0)
-		rc = hold_locked(f, NULL, false);
+		rc = file_hold_locked(f, NULL, false);
 	else
 		return RELEASE_UPLOAD;
 	if (rc < 0)
@@ -744,7 +541,7 @@ void file_release(struct handle *h)
 	last_writer = h->writable && f->writers <= 1;
 	file_ref_locked(f);
 	lock_release(&fs->tree.lock);
-	temporary = last_writer && is_temporary(f);
+	temporary = last_writer && file_is_temporary(f);
 	lock_acquire(&f->lock);
 	if (last_writer)
 		action = release_locked(f, temporary);
@@ -763,204 +560,4 @@ void file_release(struct handle *h)
 	}
 	file_closing_done(f);
 	file_put(f);
-}
-
-/* -- what the uploader tells --------------------------------------------------------------- */
-
-static bool remove_older_locked(struct file *f, struct staging *s)
-{
-	struct generation *g, *tmp;
-
-	LL_FOREACH_SAFE(f->older, g, tmp)
-	{
-		if (g->staging != s)
-			continue;
-		LL_DELETE(f->older, g);
-		staging_put(g->staging);
-		free(g);
-		return true;
-	}
-	return false;
-}
-
-static void note_stored(struct file *f, const struct upload_outcome *o,
-			bool current)
-{
-	struct fs *fs = f->fs;
-	struct node *n = f->node;
-
-	lock_acquire(&fs->tree.lock);
-	if (node_set_object(n, &o->id) < 0)
-		log_warn("fs: no memory for a version id");
-	if (current && !f->dirty)
-		n->size = o->id.size;
-	n->meta_known = true;
-	n->fresh_until_ms = clock_mono_ms() + fs->conf.ttl_ms;
-	tree_changed_locked(&fs->tree, n);
-	lock_release(&fs->tree.lock);
-}
-
-static void rebase_locked(struct file *f, const char *key,
-			  const struct upload_outcome *o)
-{
-	struct staging_base base = {.size = o->id.size,
-				    .modified_ms = o->id.modified_ms};
-
-	if (!f->now)
-		return;
-	snprintf(base.key, sizeof(base.key), "%s", key);
-	snprintf(base.etag, sizeof(base.etag), "%s", o->id.etag);
-	if (staging_rebase(f->now, &base) < 0)
-		log_err("fs: an open file could not be tied to the object's new version: key=%s",
-			LOG_Q(key));
-}
-
-static void event_locked(struct file *f, struct staging *s, const char *key,
-			 const struct upload_outcome *o)
-{
-	bool current = f->now == s;
-	bool open;
-
-	if (o->rc == -ECANCELED && current) {
-		staging_put(f->now);
-		f->now = NULL;
-		return;
-	}
-	if (o->rc < 0) {
-		if (!current && o->rc == -ECANCELED)
-			remove_older_locked(f, s);
-		return;
-	}
-	note_stored(f, o, current);
-	if (!current) {
-		rebase_locked(f, key, o);
-		if (remove_older_locked(f, s))
-			staging_discard(s);
-		return;
-	}
-	lock_acquire(&f->fs->tree.lock);
-	open = f->handles > 0;
-	lock_release(&f->fs->tree.lock);
-	if (!open)
-		file_drop_now_locked(f);
-}
-
-static struct file *file_of_staging(struct fs *fs, const char *key)
-{
-	struct node *n;
-	struct file *f = NULL;
-
-	lock_acquire(&fs->tree.lock);
-	n = fs_node_of_key_locked(fs, key);
-	if (n && n->file)
-		f = file_ref_locked(n->file);
-	lock_release(&fs->tree.lock);
-	return f;
-}
-
-void fs_upload_event(void *arg, struct staging *s,
-		     const struct upload_outcome *o)
-{
-	struct fs *fs = arg;
-	char key[1024];
-	struct file *f;
-	struct node *n = NULL;
-	bool meta_due = false;
-
-	staging_key(s, key);
-	f = file_of_staging(fs, key);
-	if (!f) {
-		/* Its node is gone (unlinked, or never made): nothing shows. */
-		if (o->rc == 0)
-			staging_discard(s);
-		return;
-	}
-	lock_acquire(&f->lock);
-	event_locked(f, s, key, o);
-	lock_release(&f->lock);
-	lock_acquire(&fs->tree.lock);
-	n = f->node;
-	meta_due = o->rc == 0 && n->meta_dirty;
-	lock_release(&fs->tree.lock);
-	if (meta_due)
-		fs_schedule_meta(fs, n);
-	file_put(f);
-}
-
-/* -- waiting for an outcome ---------------------------------------------------------------- */
-
-struct outcome_wait {
-	struct fs *fs;
-	uint64_t ino;
-	struct fs_done done;
-};
-
-static void outcome_ready(void *arg, const struct upload_outcome *o)
-{
-	struct outcome_wait *w = arg;
-
-	(void)o;
-	w->done.fn(w->done.arg, 0);
-	free(w);
-}
-
-/* The registered close is handled: now there is an upload to watch, or none. */
-static void closing_over(void *arg, int rc)
-{
-	struct outcome_wait *w = arg;
-
-	(void)rc;
-	if (!file_wait_outcome(w->fs, w->ino, w->done))
-		w->done.fn(w->done.arg, 0);
-	free(w);
-}
-
-static bool watch_upload(struct file *f, struct outcome_wait *w)
-{
-	struct staging *s = NULL;
-	bool watched;
-
-	lock_acquire(&f->lock);
-	if (f->now)
-		s = staging_get(f->now);
-	lock_release(&f->lock);
-	if (!s)
-		return false;
-	watched = uploader_watch(f->fs->d.uploader, s, outcome_ready, w) == 0;
-	staging_put(s);
-	return watched;
-}
-
-bool file_wait_outcome(struct fs *fs, uint64_t ino, struct fs_done done)
-{
-	struct outcome_wait *w = calloc(1, sizeof(*w));
-	struct parked *p = calloc(1, sizeof(*p));
-	struct node *n;
-	struct file *f = NULL;
-	bool parked = false;
-
-	if (!w || !p) {
-		free(w);
-		free(p);
-		return false;
-	}
-	*w = (struct outcome_wait){fs, ino, done};
-	lock_acquire(&fs->tree.lock);
-	n = tree_by_ino_locked(&fs->tree, ino);
-	if (n && n->file)
-		f = file_ref_locked(n->file);
-	if (f && f->closing) {
-		p->done = (struct fs_done){closing_over, w};
-		LL_APPEND(f->waiters, p);
-		parked = true;
-	}
-	lock_release(&fs->tree.lock);
-	if (!parked)
-		free(p);
-	if (f && !parked)
-		parked = watch_upload(f, w);
-	if (!parked)
-		free(w);
-	file_put(f);
-	return parked;
 }

@@ -38,7 +38,6 @@ struct file {
 	uint32_t handles, writers;
 	uint32_t closing;
 	struct parked *waiters;
-	struct kvs vars;
 
 	/* Guarded by the file's lock. */
 	struct staging *now;
@@ -104,6 +103,17 @@ int file_make_close_locked(struct file *f, const struct process *who,
 			   struct staging_close *out) ACK_REQUIRES(f->lock);
 int file_make_props_locked(struct file *f, struct staging_props *out)
 	ACK_REQUIRES(f->lock);
+/** Both of the above, the properties set on `now`. */
+int file_freeze_locked(struct file *f, const struct process *who,
+		       struct staging_close *c) ACK_REQUIRES(f->lock);
+/** Hand a CLOSED one to the uploader; w NULL: nobody waits. */
+void file_submit(struct file *f, struct staging *s, struct flush_wait *w,
+		 struct fs_done done);
+/** OPEN -> HELD; its timer starts. */
+int file_hold_locked(struct file *f, const struct process *who, bool temporary)
+	ACK_REQUIRES(f->lock);
+/** Is the node's name one that will be renamed? */
+bool file_is_temporary(struct file *f);
 /** A HELD one goes up. @param no_callback  its temporary_hold ran out */
 void file_release_hold(struct file *f, bool no_callback);
 void file_cancel_hold_locked(struct file *f) ACK_REQUIRES(f->lock);

@@ -85,7 +85,8 @@ struct fs {
 	void *notify_arg;
 	_Atomic bool draining; /* no new opens for writing */
 	_Atomic uint64_t incomplete_seen;
-	struct flush_wait *waits; /* FLUSHes that wait; the tree's lock */
+	struct flush_wait *waits;  /* FLUSHes that wait; the tree's lock */
+	_Atomic uint32_t listings; /* numbers them */
 	int64_t started_ms;
 };
 
@@ -164,9 +165,10 @@ struct node *fs_note_entry_locked(struct fs *fs, struct node *dir,
 /** Note what a HEAD or our own write told: node and state folder. */
 void fs_note_object(struct fs *fs, struct node *n, const char *key,
 		    const struct oss_object *o);
-/** What is remembered of the objects of one page, into the nodes. */
-void fs_apply_remembered(struct fs *fs, uint64_t dir_ino, const char *first,
-			 const char *last);
+/** What is remembered of a folder's objects (names first to last), into the
+ *  nodes. */
+void fs_apply_remembered(struct fs *fs, uint64_t dir_ino, const char *dir_key,
+			 const char *first, const char *last);
 
 /* -- listing.c ---------------------------------------------------------------- */
 
@@ -222,6 +224,8 @@ struct fs_meta_change {
 int fs_change_meta(struct fs *fs, uint64_t ino, const struct fs_meta_change *m);
 /** A CopyObject for a node's changed metadata, in a second. */
 void fs_schedule_meta(struct fs *fs, struct node *n);
+/** Finish renames and metadata changes that a crash interrupted. */
+int fs_recover_changes(struct fs *fs);
 /** Carry out what waits, now: before a drain. */
 void fs_flush_meta(struct fs *fs);
 

@@ -70,6 +70,7 @@ struct node {
 	uint64_t change;         /* tree->change at our last change of it */
 	struct tomb *tombs;      /* a folder: names removed lately */
 	struct file *file;       /* open or staged; NULL else */
+	uint32_t listing;        /* the last listing that named it */
 	uint32_t opens_etag;     /* hash of the ETag of the last open, for
 				    the kernel's page cache */
 

@@ -37,11 +37,13 @@ int objmeta_put(struct db *db, const char *key, const struct objmeta *m);
 int objmeta_move(struct db *db, const char *src, const char *dst,
 		 const struct object_id *new_id);
 /**
- * All that is known of keys in (prefix + first .. prefix + last), one folder's
- * page: fn(key, meta); for listings.
+ * All that is known of one folder's own objects (not of what lies deeper), names
+ * first to last: fn(name, meta); a folder's marker has '/' at its end.
+ * @param dir  the folder's key: "" or "a/b/"
  */
-int objmeta_walk(struct db *db, const char *first, const char *last,
-		 void (*fn)(void *arg, const char *key,
+int objmeta_walk(struct db *db, const char *dir, const char *first,
+		 const char *last,
+		 void (*fn)(void *arg, const char *name,
 			    const struct objmeta *m),
 		 void *arg);
 

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the uploader tells of staged files, and who waits to hear it. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "fs/file_impl.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+/* -- what the uploader tells --------------------------------------------------------------- */
+
+static bool remove_older_locked(struct file *f, struct staging *s)
+{
+	struct generation *g, *tmp;
+
+	LL_FOREACH_SAFE(f->older, g, tmp)
+	{
+		if (g->staging != s)
+			continue;
+		LL_DELETE(f->older, g);
+		staging_put(g->staging);
+		free(g);
+		return true;
+	}
+	return false;
+}
+
+static void note_stored(struct file *f, const struct upload_outcome *o,
+			bool current)
+{
+	struct fs *fs = f->fs;
+	struct node *n = f->node;
+
+	lock_acquire(&fs->tree.lock);
+	if (node_set_object(n, &o->id) < 0)
+		log_warn("fs: no memory for a version id");
+	if (current && !f->dirty)
+		n->size = o->id.size;
+	n->meta_known = true;
+	n->fresh_until_ms = clock_mono_ms() + fs->conf.ttl_ms;
+	tree_changed_locked(&fs->tree, n);
+	lock_release(&fs->tree.lock);
+}
+
+static void rebase_locked(struct file *f, const char *key,
+			  const struct upload_outcome *o)
+{
+	struct staging_base base = {.size = o->id.size,
+				    .modified_ms = o->id.modified_ms};
+
+	if (!f->now)
+		return;
+	snprintf(base.key, sizeof(base.key), "%s", key);
+	snprintf(base.etag, sizeof(base.etag), "%s", o->id.etag);
+	if (staging_rebase(f->now, &base) < 0)
+		log_err("fs: an open file could not be tied to the object's new version: key=%s",
+			LOG_Q(key));
+}
+
+static void event_locked(struct file *f, struct staging *s, const char *key,
+			 const struct upload_outcome *o)
+{
+	bool current = f->now == s;
+	bool open;
+
+	if (o->rc == -ECANCELED && current) {
+		staging_put(f->now);
+		f->now = NULL;
+		return;
+	}
+	if (o->rc < 0) {
+		if (!current && o->rc == -ECANCELED)
+			remove_older_locked(f, s);
+		return;
+	}
+	note_stored(f, o, current);
+	if (!current) {
+		rebase_locked(f, key, o);
+		if (remove_older_locked(f, s))
+			staging_discard(s);
+		return;
+	}
+	lock_acquire(&f->fs->tree.lock);
+	open = f->handles > 0;
+	lock_release(&f->fs->tree.lock);
+	if (!open)
+		file_drop_now_locked(f);
+}
+
+static struct file *file_of_staging(struct fs *fs, const char *key)
+{
+	struct node *n;
+	struct file *f = NULL;
+
+	lock_acquire(&fs->tree.lock);
+	n = fs_node_of_key_locked(fs, key);
+	if (n && n->file)
+		f = file_ref_locked(n->file);
+	lock_release(&fs->tree.lock);
+	return f;
+}
+
+void fs_upload_event(void *arg, struct staging *s,
+		     const struct upload_outcome *o)
+{
+	struct fs *fs = arg;
+	char key[1024];
+	struct file *f;
+	struct node *n = NULL;
+	bool meta_due = false;
+
+	staging_key(s, key);
+	f = file_of_staging(fs, key);
+	if (!f) {
+		/* Its node is gone (unlinked, or never made): nothing shows. */
+		if (o->rc == 0)
+			staging_discard(s);
+		return;
+	}
+	lock_acquire(&f->lock);
+	event_locked(f, s, key, o);
+	lock_release(&f->lock);
+	lock_acquire(&fs->tree.lock);
+	n = f->node;
+	meta_due = o->rc == 0 && n->meta_dirty;
+	lock_release(&fs->tree.lock);
+	if (meta_due)
+		fs_schedule_meta(fs, n);
+	file_put(f);
+}
+
+/* -- waiting for an outcome ---------------------------------------------------------------- */
+
+struct outcome_wait {
+	struct fs *fs;
+	uint64_t ino;
+	struct fs_done done;
+};
+
+static void outcome_ready(void *arg, const struct upload_outcome *o)
+{
+	struct outcome_wait *w = arg;
+
+	(void)o;
+	w->done.fn(w->done.arg, 0);
+	free(w);
+}
+
+/* The registered close is handled: now there is an upload to watch, or none. */
+static void closing_over(void *arg, int rc)
+{
+	struct outcome_wait *w = arg;
+
+	(void)rc;
+	if (!file_wait_outcome(w->fs, w->ino, w->done))
+		w->done.fn(w->done.arg, 0);
+	free(w);
+}
+
+static bool watch_upload(struct file *f, struct outcome_wait *w)
+{
+	struct staging *s = NULL;
+	bool watched;
+
+	lock_acquire(&f->lock);
+	if (f->now)
+		s = staging_get(f->now);
+	lock_release(&f->lock);
+	if (!s)
+		return false;
+	watched = uploader_watch(f->fs->d.uploader, s, outcome_ready, w) == 0;
+	staging_put(s);
+	return watched;
+}
+
+bool file_wait_outcome(struct fs *fs, uint64_t ino, struct fs_done done)
+{
+	struct outcome_wait *w = calloc(1, sizeof(*w));
+	struct parked *p = calloc(1, sizeof(*p));
+	struct node *n;
+	struct file *f = NULL;
+	bool parked = false;
+
+	if (!w || !p) {
+		free(w);
+		free(p);
+		return false;
+	}
+	*w = (struct outcome_wait){fs, ino, done};
+	lock_acquire(&fs->tree.lock);
+	n = tree_by_ino_locked(&fs->tree, ino);
+	if (n && n->file)
+		f = file_ref_locked(n->file);
+	if (f && f->closing) {
+		p->done = (struct fs_done){closing_over, w};
+		LL_APPEND(f->waiters, p);
+		parked = true;
+	}
+	lock_release(&fs->tree.lock);
+	if (!parked)
+		free(p);
+	if (f && !parked)
+		parked = watch_upload(f, w);
+	if (!parked)
+		free(w);
+	file_put(f);
+	return parked;
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Staged files under a changing name: rename, unlink, chmod, recovery. */
+#include <errno.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "callback/rules.h"
+#include "fs/file_impl.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+static struct file *file_of_node(struct fs *fs, struct node *n)
+{
+	struct file *f = NULL;
+
+	lock_acquire(&fs->tree.lock);
+	if (n->file)
+		f = file_ref_locked(n->file);
+	lock_release(&fs->tree.lock);
+	return f;
+}
+
+struct staging *file_staging(struct fs *fs, struct node *n)
+{
+	struct file *f = file_of_node(fs, n);
+	struct staging *s = NULL;
+
+	if (!f)
+		return NULL;
+	lock_acquire(&f->lock);
+	if (f->now)
+		s = staging_get(f->now);
+	lock_release(&f->lock);
+	file_put(f);
+	return s;
+}
+
+int file_adopt(struct fs *fs, struct node *n, struct staging *s)
+{
+	struct generation *g = NULL;
+	struct file *f;
+
+	lock_acquire(&fs->tree.lock);
+	f = file_get_node_locked(fs, n);
+	lock_release(&fs->tree.lock);
+	if (!f)
+		return -ENOMEM;
+	lock_acquire(&f->lock);
+	if (f->now) {
+		/* They come oldest first: the last one is what shows. */
+		g = calloc(1, sizeof(*g));
+		if (g) {
+			g->staging = f->now;
+			LL_APPEND(f->older, g);
+			f->now = NULL;
+		}
+	}
+	if (!f->now)
+		f->now = staging_get(s);
+	lock_release(&f->lock);
+	file_put(f);
+	return 0;
+}
+
+/* -- unlink ------------------------------------------------------------------------ */
+
+static void cancel_older_locked(struct file *f)
+{
+	struct generation *g, *tmp;
+
+	LL_FOREACH_SAFE(f->older, g, tmp)
+	{
+		LL_DELETE(f->older, g);
+		uploader_cancel(f->fs->d.uploader, g->staging);
+		staging_put(g->staging);
+		free(g);
+	}
+}
+
+/* Whoever has the file open goes on with its bytes. */
+static void keep_for_handles_locked(struct file *f, bool open)
+{
+	struct staging *s = f->now;
+	enum staging_state state;
+
+	if (!s)
+		return;
+	state = staging_state_of(s);
+	if (state == STAGING_OPEN && open) {
+		uploader_abandon(f->fs->d.uploader, s);
+		return;
+	}
+	f->now = NULL;
+	if (open && state != STAGING_HELD && state != STAGING_DONE &&
+	    staging_clone(s, &f->now) < 0)
+		f->now = NULL; /* no room: reads of it fail from here on */
+	if (open && (state == STAGING_HELD || state == STAGING_DONE)) {
+		f->now = s;
+		return;
+	}
+	uploader_cancel(f->fs->d.uploader, s);
+	staging_put(s);
+}
+
+void file_unlinked(struct fs *fs, struct node *n)
+{
+	struct file *f = file_of_node(fs, n);
+	bool open;
+
+	if (!f)
+		return;
+	lock_acquire(&fs->tree.lock);
+	open = f->handles > 0;
+	lock_release(&fs->tree.lock);
+	lock_acquire(&f->lock);
+	f->unlinked = true;
+	f->dirty = false;
+	file_cancel_hold_locked(f);
+	cancel_older_locked(f);
+	keep_for_handles_locked(f, open);
+	lock_release(&f->lock);
+	file_put(f);
+}
+
+/* -- rename ------------------------------------------------------------------------ */
+
+static int rekey_one(struct file *f, struct staging *s, const char *key)
+{
+	switch (staging_state_of(s)) {
+	case STAGING_OPEN:
+	case STAGING_HELD:
+	case STAGING_INCOMPLETE:
+		return staging_rekey(s, key);
+	case STAGING_CLOSED:
+	case STAGING_RETRYING:
+	case STAGING_UPLOADING:
+		return uploader_rekey(f->fs->d.uploader, s, key);
+	case STAGING_DONE:
+		break;
+	}
+	return staging_rekey(s, key);
+}
+
+static bool is_pending(struct staging *s)
+{
+	enum staging_state state = staging_state_of(s);
+
+	return state != STAGING_DONE;
+}
+
+int file_rekey(struct fs *fs, struct node *n, const char *new_key)
+{
+	struct file *f = file_of_node(fs, n);
+	struct generation *g;
+	int rc = -ENOENT;
+
+	if (!f)
+		return -ENOENT;
+	lock_acquire(&f->lock);
+	/* The oldest is the one that may be running: it decides first. */
+	LL_FOREACH(f->older, g)
+	{
+		rc = rekey_one(f, g->staging, new_key);
+		if (rc < 0)
+			break;
+	}
+	if ((rc == 0 || rc == -ENOENT) && f->now) {
+		bool pending = is_pending(f->now);
+		int now_rc = rekey_one(f, f->now, new_key);
+
+		if (now_rc < 0 || pending)
+			rc = now_rc;
+	}
+	lock_release(&f->lock);
+	file_put(f);
+	return rc;
+}
+
+void file_renamed(struct fs *fs, struct node *n)
+{
+	struct file *f = file_of_node(fs, n);
+	bool held, temporary;
+
+	if (!f)
+		return;
+	temporary = file_is_temporary(f);
+	lock_acquire(&f->lock);
+	held = f->now && staging_state_of(f->now) == STAGING_HELD;
+	/* An empty file goes on waiting for its first byte. */
+	held = held && f->hold_is_temporary && !temporary;
+	lock_release(&f->lock);
+	if (held)
+		file_release_hold(f, false);
+	file_put(f);
+}
+
+/* -- metadata ----------------------------------------------------------------------- */
+
+bool file_take_meta(struct fs *fs, struct node *n)
+{
+	struct file *f = file_of_node(fs, n);
+	struct staging_props props;
+	bool taken = false;
+
+	if (!f)
+		return false;
+	lock_acquire(&f->lock);
+	if (f->now && (staging_state_of(f->now) == STAGING_HELD ||
+		       (staging_state_of(f->now) == STAGING_OPEN && f->dirty)))
+		taken = true;
+	/* A held one may go up by a timer that does not look here again. */
+	if (taken && file_make_props_locked(f, &props) == 0) {
+		staging_set_props(f->now, &props);
+		staging_props_release(&props);
+	}
+	lock_release(&f->lock);
+	file_put(f);
+	return taken;
+}
+
+bool file_set_user_meta(struct fs *fs, struct node *n, const char *name,
+			const char *value, int *rc)
+{
+	struct file *f = file_of_node(fs, n);
+	bool taken;
+
+	*rc = 0;
+	if (!f)
+		return false;
+	lock_acquire(&f->lock);
+	taken = f->now && (staging_state_of(f->now) == STAGING_HELD ||
+			   staging_state_of(f->now) == STAGING_OPEN);
+	if (taken && value)
+		*rc = kvs_set(&f->props.meta, name, value);
+	else if (taken)
+		*rc = kvs_remove(&f->props.meta, name) ? 0 : -ENODATA;
+	lock_release(&f->lock);
+	file_put(f);
+	return taken;
+}
+
+/* -- state --------------------------------------------------------------------------- */
+
+void file_get_state(struct fs *fs, struct node *n, struct file_state *out)
+{
+	struct file *f = file_of_node(fs, n);
+
+	memset(out, 0, sizeof(*out));
+	if (!f)
+		return;
+	lock_acquire(&fs->tree.lock);
+	out->closing = f->closing > 0;
+	lock_release(&fs->tree.lock);
+	lock_acquire(&f->lock);
+	if (f->now) {
+		staging_get_info(f->now, &out->info);
+		/* Open for writing, but nothing was: what is stored shows. */
+		out->staged = out->info.state != STAGING_DONE;
+	}
+	lock_release(&f->lock);
+	file_put(f);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * What ackctl asks a running mount, through attributes of the mount's root:
+ *
+ *     user.oss.mount.status     (read)  one JSON object: fs_status_json()
+ *     user.oss.mount.state_dir  (read)  absolute path of the state folder
+ *     user.oss.mount.config     (read)  absolute path of the configuration
+ *     user.oss.mount.command    (write, the mount's owner and root)  fs_command()
+ *
+ * Reading needs no privilege beyond reading the mount.
+ *
+ * Layer    fs; no FUSE types.
+ * Threads  any.
+ */
+#ifndef ACKFS_FS_STATUS_H
+#define ACKFS_FS_STATUS_H
+
+#include <stdint.h>
+
+struct fs;
+
+/** State of the mount, uploads in flight with progress, files by state,
+ *  callbacks by outcome, oldest pending, staging size, counters.
+ *  @param out  heap text. @return 0 or -errno */
+int fs_status_json(struct fs *fs, char **out);
+/**
+ * One command: a JSON array of words, ["retry-upload","in/a.jpg"], ...
+ * @return 0, -EINVAL (unknown or malformed), -ENOENT, -errno of the work
+ */
+int fs_command(struct fs *fs, const char *json);
+
+#endif
