@@ -9,6 +9,7 @@
 #ifndef ACKFS_CALLBACK_OUTCOME_H
 #define ACKFS_CALLBACK_OUTCOME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "util/buf.h"
@@ -16,7 +17,7 @@
 enum callback_state {
 	CALLBACK_NONE,    /* none was asked for */
 	CALLBACK_OK,      /* 200: the application answered */
-	CALLBACK_FAILED,  /* 203: stored, but not confirmed */
+	CALLBACK_FAILED,  /* 203, or nothing answered: stored, not confirmed */
 	CALLBACK_PENDING, /* the upload has not finished */
 	CALLBACK_HELD,
 	CALLBACK_UNKNOWN, /* no record here */
@@ -42,9 +43,20 @@ struct callback_outcome {
 void callback_outcome_release(struct callback_outcome *o);
 
 /**
- * @param http      200 or 203
- * @param code, message, ec  of OSS's XML (203), as the oss layer read them
- * "Error status : 502." tells the application's own status.
+ * Read the answer to an upload that carried a callback.
+ *
+ * "Error status : 502." tells the application's own status.  A 200 without the
+ * application's answer (no body, or OSS's own XML of a multipart upload) means
+ * that OSS did not perform the callback: failed, error_code NotPerformed.
+ *
+ * @param http       200 or 203
+ * @param body       may be NULL
+ * @param body_type  its Content-Type; may be NULL
+ * @param code       of OSS's XML (203), as the oss layer read it; may be NULL
+ * @param message    likewise
+ * @param ec         likewise
+ * @param request_id  may be NULL
+ * @param out        set on success only; callback_outcome_release()
  * @return 0 or -ENOMEM
  */
 int callback_outcome_read(int http, const struct buf *body,
@@ -56,9 +68,9 @@ int callback_outcome_read(int http, const struct buf *body,
  *  Static text (oss-protocol 3.9). */
 const char *callback_advice(const char *message, const char *ec);
 
-/** Does repeating the callback make sense at once (server down, time-out), or
- *  only after something was changed? Both are repeated for retry_for; this
- *  picks the log's words. */
-int callback_is_server_down(const struct callback_outcome *o);
+/** Is the server down or too slow, so that other files' callbacks would fail
+ *  too?  Else something has to be changed first.  Both are repeated for
+ *  retry_for; this picks the log's words, and who probes. */
+bool callback_is_server_down(const struct callback_outcome *o);
 
 #endif

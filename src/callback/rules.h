@@ -130,8 +130,11 @@ int rules_check_file_var(const struct rules *r, const char *path,
 
 /**
  * The body as OSS would send it, with sample values (ackctl explain).
- * @param sample  system variables (bucket, object, etag, size, ...) */
-int callback_sample_body(const struct callback *cb, const struct kvs *sample,
+ * @param system  values of system variables (bucket, object, ...) by name;
+ *                missing ones are empty
+ * @return 0, -EINVAL, -ENOMEM
+ */
+int callback_sample_body(const struct callback *cb, const struct kvs *system,
 			 struct buf *out);
 
 #endif

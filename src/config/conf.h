@@ -37,18 +37,23 @@ enum conf_start { CONF_START_REQUIRE_OSS, CONF_START_OFFLINE_OK };
 enum conf_posix_meta { CONF_POSIX_AUTO, CONF_POSIX_ALWAYS, CONF_POSIX_NEVER };
 
 /** A [callback] or [callback "NAME"] section and its vars, as written: the
- *  callback layer (callback/rules.h) gives it meaning. */
+ *  callback layer (callback/rules.h) gives it meaning.  body_file is not among
+ *  the keys once the configuration is finished: it has become body. */
 struct conf_callback {
-	char *name; /* NULL: the default section */
-	char *file; /* where it stands, for messages; NULL: -o */
-	int line;
+	char *name;    /* NULL: the default section */
+	char *file;    /* where it stands, for messages; NULL: -o */
+	int line;      /* of its head; 0: -o */
+	bool declared; /* [callback ...] itself was seen, not its vars alone */
 	struct kvs keys; /* url, host, body, ... as written */
-	int *key_lines;  /* line of each of keys.items */
+	int *key_lines;  /* line of each of keys.items; 0: -o */
 	struct kvs vars; /* [callback.vars "NAME"], names without x: */
 	int *var_lines;
 };
 
+struct conf_origin; /* where each key was set (conf.c) */
+
 struct conf {
+	char *config_file; /* conf_load_file()'s, or -o config=; absolute */
 	struct {
 		char *endpoint;
 		char *region;
@@ -116,6 +121,7 @@ struct conf {
 		int64_t keep_ms;     /* records older than this go */
 		uint64_t keep_count; /* and beyond so many */
 	} log;
+	struct conf_origin *origin;
 };
 
 struct conf *conf_new(void); /* with defaults; NULL: no memory */

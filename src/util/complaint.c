@@ -37,8 +37,8 @@ void complain(struct complaints *l, const struct complaint_at *at,
 	}
 	add_place(&l->text, at);
 	if (value)
-		buf_addf(&l->text, "%s: ",
-			 log_quote(shown, sizeof(shown), value));
+		buf_addf(&l->text,
+			 "%s: ", log_quote(shown, sizeof(shown), value));
 	va_start(ap, fmt);
 	buf_vaddf(&l->text, fmt, ap);
 	va_end(ap);

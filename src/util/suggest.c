@@ -34,7 +34,8 @@ static size_t typing_errors(const char *a, size_t la, const char *b, size_t lb)
 
 			now[j] = min2(min2(last[j], now[j - 1]) + 1,
 				      last[j - 1] + same);
-			if (i > 1 && j > 1 && fold(a[i - 1]) == fold(b[j - 2]) &&
+			if (i > 1 && j > 1 &&
+			    fold(a[i - 1]) == fold(b[j - 2]) &&
 			    fold(a[i - 2]) == fold(b[j - 1]))
 				now[j] = min2(now[j], older[j - 2] + 1);
 		}
