@@ -48,8 +48,8 @@ struct file_read {
 	size_t len;
 	struct read_view view;
 };
-int file_read(struct handle *h, uint64_t off, size_t len,
-	      struct file_read *out);
+int file_read_view(struct handle *h, uint64_t off, size_t len,
+		   struct file_read *out);
 void file_read_release(struct file_read *r);
 
 /** @param from_mmap  the kernel wrote back a mapped page (fuse-facts 8)

@@ -129,7 +129,8 @@ static int read_object(struct handle *h, uint64_t off, size_t len,
 	return rc;
 }
 
-int file_read(struct handle *h, uint64_t off, size_t len, struct file_read *out)
+int file_read_view(struct handle *h, uint64_t off, size_t len,
+		   struct file_read *out)
 {
 	struct staging *s = staged_now(h->file);
 	int rc;
