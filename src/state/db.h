@@ -17,6 +17,8 @@
 #ifndef ACKFS_STATE_DB_H
 #define ACKFS_STATE_DB_H
 
+#include <stdbool.h>
+
 #include <sqlite3.h>
 
 struct db;
@@ -34,7 +36,7 @@ struct db;
 int db_open(const char *dir, struct db **out, char **why);
 /** For ackctl: no writer, nothing created. @return as db_open, -ENOENT */
 int db_open_readonly(const char *dir, struct db **out, char **why);
-/** Commits what is queued. */
+/** Commits what is queued. NULL is fine. */
 void db_close(struct db *db);
 
 enum db_flags {
@@ -44,10 +46,36 @@ enum db_flags {
 };
 
 /** @param fn  runs on the writer thread; 0 or -errno, which is returned
- *  @return fn's, or -EIO (commit failed; logged) */
+ *  @return fn's, -EIO, -ENOSPC (commit failed; logged), -EROFS (opened for
+ *          reading), -ENOMEM (DB_NOWAIT: fn was not called) */
 int db_write(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg,
 	     int flags);
-/** Everything that DB_NOWAIT queued before is committed and durable. */
+
+/**
+ * A write in two halves, so that its place in the order can be taken under a
+ * lock and its commit be waited for without: db_post(), then db_wait(), or `done`.
+ */
+struct db_job {
+	int (*fn)(sqlite3 *sql, void *arg);
+	/* Called on the writer thread after the commit, in order, holding no
+	   lock; it may free the job.  NULL: somebody calls db_wait(). */
+	void (*done)(void *arg, int rc);
+	void *arg;
+	int flags; /* DB_DURABLE or 0 */
+	/* the database's */
+	int rc;
+	bool is_finished;
+	struct db_job *next;
+};
+
+/** Queue it; it stays the caller's memory. Never blocks on the disk. */
+void db_post(struct db *db, struct db_job *job);
+/** @return as db_write() */
+int db_wait(struct db *db, struct db_job *job);
+
+/** Everything that was queued before is committed. @return 0 or -errno */
+int db_commit(struct db *db);
+/** Everything that was queued before is committed and durable. */
 int db_sync(struct db *db);
 /** Run fn on the caller's thread with the reading connection (one reader at
  *  a time; it sees every commit). @return fn's */

@@ -47,6 +47,9 @@ struct statedir;
 struct staging_store;
 struct staging;
 
+/** Room for any object key, NUL included (OSS: 1,023 bytes). */
+#define STAGING_KEY_MAX 1024
+
 enum staging_state {
 	STAGING_OPEN,
 	STAGING_HELD,
@@ -64,11 +67,12 @@ struct staging_conf {
 	uint64_t max_bytes; /* 0: no limit */
 	uint64_t min_free;  /* bytes; 0: use the percentage */
 	int min_free_percent;
+	const char *boot_id; /* NULL: the kernel's; for tests */
 };
 
 /** The object whose untouched ranges a staged file shares. */
 struct staging_base {
-	char key[1024];
+	char key[STAGING_KEY_MAX];
 	char etag[72];
 	uint64_t size;
 	int64_t modified_ms;
@@ -113,7 +117,7 @@ int staging_close_copy(struct staging_close *dst,
 /** A snapshot of one staged file, for status, ackctl and decisions. */
 struct staging_info {
 	int64_t id;
-	char key[1024];
+	char key[STAGING_KEY_MAX];
 	enum staging_state state;
 	bool promised; /* no write after the last FLUSH answered 0 */
 	uint64_t size;
@@ -152,7 +156,10 @@ int staging_create(struct staging_store *st, const char *key,
  *  file system can, else a copy. @return 0, -ENOSPC, -errno */
 int staging_clone(struct staging *s, struct staging **out);
 
+/** By id, for ackctl's requests. @return a reference, or NULL */
+struct staging *staging_store_find(struct staging_store *st, int64_t id);
 struct staging *staging_get(struct staging *s);
+/** NULL is fine. All come before staging_store_free(). */
 void staging_put(struct staging *s);
 
 /* -- bytes --------------------------------------------------------------- */
@@ -160,15 +167,17 @@ void staging_put(struct staging *s);
 /** Local bytes only; the caller has filled what was missing.
  *  @return bytes, 0 at the end, -errno */
 ssize_t staging_pread(struct staging *s, void *to, size_t len, uint64_t off);
-/** The descriptor, for splice and sendfile; the staged file's. */
-int staging_fd(const struct staging *s);
+/** The descriptor, for splice and sendfile; the staged file's, good while the
+ *  caller holds a reference. @return -errno when it cannot be opened */
+int staging_fd(struct staging *s);
 /** The first range in [off, off+len) that is not local. @return false: all is */
 bool staging_missing(struct staging *s, uint64_t off, uint64_t len,
 		     uint64_t *miss_off, uint64_t *miss_len);
 /** Bytes of the base; local ones win. Allowed in every state (it changes
  *  nothing that shows). */
 int staging_fill(struct staging *s, const void *data, size_t len, uint64_t off);
-/** OPEN only. Ends a promise. @return 0, -ENOSPC, -EFBIG, -EIO */
+/** OPEN only. Ends a promise (the first time that waits for a commit).
+ *  @return 0, -EBUSY (not OPEN: clone or reopen), -ENOSPC, -EFBIG, -EIO */
 int staging_pwrite(struct staging *s, const void *data, size_t len,
 		   uint64_t off);
 /** For callers that splice to staging_fd() themselves: reserve before, note
@@ -192,7 +201,7 @@ int staging_sync(struct staging *s);
 
 /* -- names and properties ------------------------------------------------- */
 
-void staging_key(struct staging *s, char out[1024]);
+void staging_key(struct staging *s, char out[STAGING_KEY_MAX]);
 int64_t staging_id(const struct staging *s);
 /** A rename. The row follows. @return 0, -ENOMEM, -EIO */
 int staging_rekey(struct staging *s, const char *key);
@@ -265,5 +274,17 @@ struct staging_totals {
 void staging_store_totals(struct staging_store *st, struct staging_totals *out);
 /** Bytes that the budget would still admit. */
 uint64_t staging_store_room(struct staging_store *st);
+
+/* -- for ackctl: no store, no lock, with or without a daemon ---------------- */
+
+/** Every staged file as the journal has it, oldest close first. c is NULL where
+ *  nothing is frozen.  A non-zero result of fn ends the walk. @return 0, fn's,
+ *  -errno */
+int staging_walk(struct db *db,
+		 int (*fn)(void *arg, const struct staging_info *info,
+			   const struct staging_close *c),
+		 void *arg);
+/** The path of its bytes below the state directory. @return 0 or -ENOMEM */
+int staging_file_path(const char *dir, int64_t id, char **out);
 
 #endif

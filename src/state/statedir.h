@@ -5,6 +5,9 @@
  *
  * One daemon per folder: flock on DIR/NAME/lock, which holds the pid and the
  * mount point for messages.
+ *
+ * Layer    state.
+ * Threads  none: opened and closed by main.
  */
 #ifndef ACKFS_STATE_STATEDIR_H
 #define ACKFS_STATE_STATEDIR_H
@@ -24,5 +27,11 @@ void statedir_close(struct statedir *d);
 /** The daemon forks after it has checked everything: note the new pid. */
 int statedir_note_pid(struct statedir *d);
 const char *statedir_path(const struct statedir *d);
+/**
+ * For ackctl: whose is the folder?
+ * @param pid, mountpoint  of the daemon that holds the lock (free the latter)
+ * @return 0; -ENOENT: nobody's, or there is no such folder; -errno
+ */
+int statedir_owner(const char *path, int *pid, char **mountpoint);
 
 #endif

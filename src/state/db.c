@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The writer thread takes whatever is queued, runs it in one transaction
+ * (a savepoint each), commits, and tells everybody.  While it commits the next
+ * group gathers: that is the whole of the group commit.
+ *
+ * synchronous is NORMAL (the WAL is written, not fsynced: it survives the
+ * process) unless the group holds a durable write: then FULL, and the commit
+ * fsyncs the WAL with all that stands in it before.
+ *
+ * Checkpoints run here too, after a group's waiters are on their way, so that
+ * no close() pays for them.
+ */
+#include "state/db.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "state/db_int.h"
+#include "state/sql.h"
+#include "util/base.h"
+#include "util/buf.h"
+#include "util/clock.h"
+#include "util/failpoint.h"
+#include "util/log.h"
+#include "util/thread.h"
+
+enum {
+	GROUP_MAX = 512,        /* jobs in a transaction */
+	CHECKPOINT_PAGES = 512, /* 2 MiB of WAL */
+	COMPLAINT_MS = 10000,
+};
+
+static int exec_cached(sqlite3 *sql, const char *text)
+{
+	AUTO(sql_done) sqlite3_stmt *st = NULL;
+	int rc = sql_get(sql, text, &st);
+
+	return rc < 0 ? rc : sql_run(st);
+}
+
+static int begin(struct db *db, bool is_durable)
+{
+	if (is_durable != db->is_full_sync) {
+		int rc = sql_exec(db->writer,
+				  is_durable ? "PRAGMA synchronous=FULL"
+					     : "PRAGMA synchronous=NORMAL");
+
+		if (rc < 0)
+			return rc;
+		db->is_full_sync = is_durable;
+	}
+	return exec_cached(db->writer, "BEGIN IMMEDIATE");
+}
+
+/* One job, rolled back alone when it fails. */
+static int run_job(sqlite3 *sql, struct db_job *job)
+{
+	int rc = exec_cached(sql, "SAVEPOINT job");
+
+	if (rc < 0)
+		return rc;
+	rc = job->fn(sql, job->arg);
+	if (rc < 0)
+		exec_cached(sql, "ROLLBACK TO job");
+	if (exec_cached(sql, "RELEASE job") < 0 && rc == 0)
+		rc = -EIO;
+	return rc;
+}
+
+static void complain(struct db *db, const char *what, int rc)
+{
+	int64_t now = clock_mono_ms();
+
+	if (now < db->next_complaint_ms)
+		return;
+	db->next_complaint_ms = now + COMPLAINT_MS;
+	log_err("journal: %s failed: path=%s error=\"%s\" sqlite=\"%s\"", what,
+		LOG_Q(db->path), strerror(-rc), sqlite3_errmsg(db->writer));
+}
+
+static void fail_all(struct db_job *list, int rc)
+{
+	for (struct db_job *j = list; j; j = j->next)
+		if (j->rc == 0)
+			j->rc = rc;
+}
+
+static bool is_any_durable(const struct db_job *list)
+{
+	for (; list; list = list->next)
+		if (list->flags & DB_DURABLE)
+			return true;
+	return false;
+}
+
+/* Run each; @return 0, or why the transaction is gone (SQLite gives it up by
+   itself when the disk is full). */
+static int run_jobs(sqlite3 *sql, struct db_job *list)
+{
+	for (struct db_job *j = list; j; j = j->next) {
+		j->rc = run_job(sql, j);
+		if (sqlite3_get_autocommit(sql))
+			return j->rc < 0 ? j->rc : -EIO;
+	}
+	return 0;
+}
+
+static void run_group(struct db *db, struct db_job *list)
+{
+	int rc = begin(db, is_any_durable(list));
+
+	if (rc == 0)
+		rc = run_jobs(db->writer, list);
+	failpoint("db.before_commit");
+	if (rc == 0)
+		rc = exec_cached(db->writer, "COMMIT");
+	failpoint("db.committed");
+	if (rc == 0)
+		return;
+	complain(db, "commit", rc);
+	if (!sqlite3_get_autocommit(db->writer))
+		sql_exec(db->writer, "ROLLBACK");
+	fail_all(list, rc);
+}
+
+/* Functions first, in order; then those who wait, with one wake-up. */
+static void tell(struct db *db, struct db_job *list)
+{
+	struct db_job *waited = NULL, **tail = &waited;
+	struct db_job *j = list;
+
+	while (j) {
+		struct db_job *next = j->next;
+
+		if (j->done) {
+			j->done(j->arg, j->rc);
+		} else {
+			*tail = j;
+			tail = &j->next;
+		}
+		j = next;
+	}
+	*tail = NULL;
+	lock_acquire(&db->lock);
+	for (j = waited; j; j = j->next)
+		j->is_finished = true;
+	cond_broadcast(&db->finished);
+	lock_release(&db->lock);
+}
+
+static void checkpoint(struct db *db)
+{
+	int code;
+
+	if (db->wal_pages < CHECKPOINT_PAGES)
+		return;
+	failpoint("db.before_checkpoint");
+	code = sqlite3_wal_checkpoint_v2(db->writer, NULL,
+					 SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	if (code != SQLITE_OK && code != SQLITE_BUSY)
+		complain(db, "checkpoint", sql_errno(code));
+	db->wal_pages = 0; /* the next commit says how many there are */
+}
+
+/* At most a group's worth of the queue. */
+static struct db_job *take_group_locked(struct db *db) ACK_REQUIRES(db->lock)
+{
+	struct db_job *list = db->head, *last = list;
+
+	for (int n = 1; n < GROUP_MAX && last->next; n++)
+		last = last->next;
+	db->head = last->next;
+	if (!db->head)
+		db->tail = &db->head;
+	last->next = NULL;
+	return list;
+}
+
+static void *writer_main(void *arg)
+{
+	struct db *db = arg;
+
+	lock_acquire(&db->lock);
+	for (;;) {
+		struct db_job *list;
+
+		while (!db->head && !db->stopping)
+			cond_wait(&db->work, &db->lock);
+		if (!db->head)
+			break;
+		list = take_group_locked(db);
+		lock_release(&db->lock);
+		run_group(db, list);
+		tell(db, list);
+		checkpoint(db);
+		lock_acquire(&db->lock);
+	}
+	lock_release(&db->lock);
+	return NULL;
+}
+
+static int note_wal_pages(void *arg, sqlite3 *sql, const char *name, int pages)
+{
+	struct db *db = arg;
+
+	(void)sql;
+	(void)name;
+	db->wal_pages = pages;
+	return SQLITE_OK;
+}
+
+void db_post(struct db *db, struct db_job *job)
+{
+	job->next = NULL;
+	job->rc = 0;
+	job->is_finished = false;
+	lock_acquire(&db->lock);
+	assert(!db->stopping);
+	*db->tail = job;
+	db->tail = &job->next;
+	cond_signal(&db->work);
+	lock_release(&db->lock);
+}
+
+int db_wait(struct db *db, struct db_job *job)
+{
+	lock_acquire(&db->lock);
+	while (!job->is_finished)
+		cond_wait(&db->finished, &db->lock);
+	lock_release(&db->lock);
+	return job->rc;
+}
+
+static void free_job(void *arg, int rc)
+{
+	(void)rc;
+	free(arg);
+}
+
+/* A job on the heap whose function gets its own argument. */
+struct loose_job {
+	struct db_job job;
+	int (*fn)(sqlite3 *sql, void *arg);
+	void *arg;
+};
+
+static int run_loose(sqlite3 *sql, void *arg)
+{
+	struct loose_job *l = arg;
+
+	return l->fn(sql, l->arg);
+}
+
+static int post_loose(struct db *db, int (*fn)(sqlite3 *sql, void *arg),
+		      void *arg, int flags)
+{
+	struct loose_job *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return -ENOMEM;
+	l->fn = fn;
+	l->arg = arg;
+	l->job = (struct db_job){.fn = run_loose,
+				 .done = free_job,
+				 .arg = l,
+				 .flags = flags & DB_DURABLE};
+	db_post(db, &l->job);
+	return 0;
+}
+
+int db_write(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg,
+	     int flags)
+{
+	struct db_job job = {.fn = fn, .arg = arg, .flags = flags & DB_DURABLE};
+
+	if (!db->writer)
+		return -EROFS;
+	if (flags & DB_NOWAIT)
+		return post_loose(db, fn, arg, flags);
+	db_post(db, &job);
+	return db_wait(db, &job);
+}
+
+static int do_nothing(sqlite3 *sql, void *arg)
+{
+	(void)sql;
+	(void)arg;
+	return 0;
+}
+
+/* An empty transaction writes no frame, hence fsyncs nothing. */
+static int touch(sqlite3 *sql, void *arg)
+{
+	(void)arg;
+	return exec_cached(sql, "INSERT INTO meta(name, value)"
+				" VALUES('syncs', 1) ON CONFLICT(name)"
+				" DO UPDATE SET value = value + 1");
+}
+
+int db_commit(struct db *db)
+{
+	return db_write(db, do_nothing, NULL, DB_WAIT);
+}
+
+int db_sync(struct db *db)
+{
+	return db_write(db, touch, NULL, DB_DURABLE);
+}
+
+int db_read(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg)
+{
+	int rc;
+
+	lock_acquire(&db->reader_lock);
+	rc = fn(db->reader, arg);
+	lock_release(&db->reader_lock);
+	return rc;
+}
+
+static int db_alloc(const char *dir, struct db **out)
+{
+	struct db *db = calloc(1, sizeof(*db));
+
+	if (!db)
+		return -ENOMEM;
+	lock_init(&db->lock, LOCK_DB);
+	lock_init(&db->reader_lock, LOCK_DB);
+	cond_init(&db->work);
+	cond_init(&db->finished);
+	db->tail = &db->head;
+	*out = db;
+	db->path = str_printf("%s/journal.db", dir);
+	return db->path ? 0 : -ENOMEM;
+}
+
+static void db_free(struct db **p)
+{
+	struct db *db = *p;
+
+	if (!db)
+		return;
+	db_close_connection(db->reader);
+	db_close_connection(db->writer); /* the last one empties the WAL */
+	cond_destroy(&db->finished);
+	cond_destroy(&db->work);
+	lock_destroy(&db->reader_lock);
+	lock_destroy(&db->lock);
+	free(db->path);
+	free(db);
+}
+
+int db_open(const char *dir, struct db **out, char **why)
+{
+	AUTO(db_free) struct db *db = NULL;
+	int rc = db_alloc(dir, &db);
+
+	if (rc == 0)
+		rc = db_open_connections(db, why);
+	if (rc < 0)
+		return rc;
+	sqlite3_wal_hook(db->writer, note_wal_pages, db);
+	rc = thread_start(&db->thread, "ackfs-journal", writer_main, db);
+	if (rc < 0)
+		return rc;
+	db->has_thread = true;
+	*out = take_ptr(db);
+	return 0;
+}
+
+int db_open_readonly(const char *dir, struct db **out, char **why)
+{
+	AUTO(db_free) struct db *db = NULL;
+	int version = 0;
+	int rc = db_alloc(dir, &db);
+
+	if (rc == 0)
+		rc = db_open_reader(db->path, &db->reader);
+	if (rc == 0)
+		rc = db_check_version(db->reader, db->path, &version, why);
+	if (rc < 0 && !*why)
+		*why = str_printf("journal %s cannot be read: %s", db->path,
+				  strerror(-rc));
+	if (rc < 0)
+		return rc;
+	*out = take_ptr(db);
+	return 0;
+}
+
+void db_close(struct db *db)
+{
+	if (!db)
+		return;
+	if (db->has_thread) {
+		lock_acquire(&db->lock);
+		db->stopping = true;
+		cond_signal(&db->work);
+		lock_release(&db->lock);
+		pthread_join(db->thread, NULL);
+	}
+	db_free(&db);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "state/schema.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "state/db.h"
+#include "state/sql.h"
+#include "util/base.h"
+#include "util/failpoint.h"
+
+/* Times are milliseconds since 1970.  Lists (props, close, vars, meta, kept)
+   are "name\0value\0..." (sql.h).  Never change a step that was released. */
+static const char version_1[] =
+	"CREATE TABLE meta("
+	" name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+
+	/* What changes with each transition stands in `staged`, what is long
+	   and rarely changes in `staged_detail`. */
+	"CREATE TABLE staged("
+	" id INTEGER PRIMARY KEY, key TEXT NOT NULL, state TEXT NOT NULL,"
+	" promised INTEGER NOT NULL, superseded INTEGER NOT NULL,"
+	" synced INTEGER NOT NULL, size INTEGER NOT NULL,"
+	" created_ms INTEGER NOT NULL, closed_ms INTEGER NOT NULL,"
+	" close_seq INTEGER NOT NULL, next_try_ms INTEGER NOT NULL,"
+	" attempts INTEGER NOT NULL, last_errno INTEGER NOT NULL,"
+	" last_error TEXT NOT NULL);"
+	"CREATE TABLE staged_detail("
+	" id INTEGER PRIMARY KEY, props BLOB, close BLOB, ranges BLOB,"
+	" base_key TEXT, base_etag TEXT, base_size INTEGER,"
+	" base_modified_ms INTEGER, upload_id TEXT, part_size INTEGER);"
+	"CREATE TABLE parts("
+	" staged_id INTEGER NOT NULL, number INTEGER NOT NULL,"
+	" off INTEGER NOT NULL, len INTEGER NOT NULL,"
+	" crc64 INTEGER NOT NULL, etag TEXT NOT NULL,"
+	" PRIMARY KEY(staged_id, number)) WITHOUT ROWID;"
+
+	/* Every attempt, as it was made; never rewritten. */
+	"CREATE TABLE attempts("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL,"
+	" etag TEXT NOT NULL, size INTEGER NOT NULL,"
+	" modified_ms INTEGER NOT NULL, version_id TEXT NOT NULL,"
+	" delivery_id TEXT, rule TEXT, state TEXT NOT NULL,"
+	" time_ms INTEGER NOT NULL, elapsed_ms INTEGER NOT NULL,"
+	" attempt INTEGER NOT NULL, oss_status INTEGER NOT NULL,"
+	" server_status INTEGER NOT NULL, response BLOB,"
+	" response_type TEXT, error TEXT, error_code TEXT, ec TEXT,"
+	" request_id TEXT, url TEXT, host TEXT, body TEXT, body_type TEXT,"
+	" vars BLOB, uid INTEGER NOT NULL, process TEXT);"
+	"CREATE INDEX attempts_key ON attempts(key, id);"
+	"CREATE INDEX attempts_time ON attempts(time_ms);"
+	/* For each key the attempt that speaks of its present version. */
+	"CREATE TABLE outcomes("
+	" key TEXT PRIMARY KEY, attempt_id INTEGER NOT NULL,"
+	" etag TEXT NOT NULL, size INTEGER NOT NULL,"
+	" modified_ms INTEGER NOT NULL, version_id TEXT NOT NULL,"
+	" state TEXT NOT NULL, next_try_ms INTEGER NOT NULL,"
+	" give_up_ms INTEGER NOT NULL, given_up INTEGER NOT NULL"
+	") WITHOUT ROWID;"
+	"CREATE INDEX outcomes_attempt ON outcomes(attempt_id);"
+	"CREATE INDEX outcomes_state"
+	" ON outcomes(state, given_up, next_try_ms);"
+
+	"CREATE TABLE objmeta("
+	" key TEXT PRIMARY KEY, etag TEXT NOT NULL, size INTEGER NOT NULL,"
+	" modified_ms INTEGER NOT NULL, version_id TEXT NOT NULL,"
+	" content_type TEXT, meta BLOB, kept BLOB, storage_class TEXT,"
+	" crc64 INTEGER, tag_count INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE metachanges("
+	" key TEXT PRIMARY KEY, etag TEXT NOT NULL, size INTEGER NOT NULL,"
+	" modified_ms INTEGER NOT NULL, version_id TEXT NOT NULL,"
+	" content_type TEXT, meta BLOB, kept BLOB, storage_class TEXT,"
+	" crc64 INTEGER, tag_count INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE intents("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, src TEXT NOT NULL,"
+	" dst TEXT NOT NULL, src_etag TEXT NOT NULL,"
+	" copied INTEGER NOT NULL);";
+
+const char *const schema_steps[] = {version_1};
+const size_t schema_step_count = ARRAY_LEN(schema_steps);
+
+_Static_assert(ARRAY_LEN(schema_steps) == DB_SCHEMA_VERSION,
+	       "a step for each version");
+
+int schema_version(sqlite3 *sql, int *out)
+{
+	long long version = 0;
+	int rc = sql_int(sql, "PRAGMA user_version", 0, &version);
+
+	if (rc == 0)
+		*out = (int)version;
+	return rc;
+}
+
+static int migrate_step(sqlite3 *sql, const char *step, int to)
+{
+	char pragma[64];
+	int rc = sql_exec(sql, "BEGIN IMMEDIATE");
+
+	if (rc < 0)
+		return rc;
+	snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d", to);
+	rc = sql_exec(sql, step);
+	if (rc == 0)
+		rc = sql_exec(sql, pragma);
+	failpoint("db.migrate.before_commit");
+	if (rc == 0)
+		rc = sql_exec(sql, "COMMIT");
+	if (rc < 0)
+		sql_exec(sql, "ROLLBACK");
+	return rc;
+}
+
+int schema_migrate(sqlite3 *sql, const char *const *steps, size_t count)
+{
+	int version = 0;
+	int rc = schema_version(sql, &version);
+
+	if (rc < 0)
+		return rc;
+	if (version < 0 || (size_t)version > count)
+		return -EPROTO;
+	for (size_t i = (size_t)version; i < count; i++) {
+		rc = migrate_step(sql, steps[i], (int)i + 1);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a staged file is called and carries, beside its bytes. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "state/staging_int.h"
+#include "util/base.h"
+#include "util/buf.h"
+#include "util/failpoint.h"
+
+int staging_set_base_locked(struct staging *s, const struct staging_base *base)
+{
+	struct staging_base *copy = NULL;
+
+	if (base) {
+		copy = malloc(sizeof(*copy));
+		if (!copy)
+			return -ENOMEM;
+		*copy = *base;
+	}
+	free(s->base);
+	s->base = copy;
+	s->dirty |= JOURNAL_BASE | JOURNAL_RANGES;
+	return 0;
+}
+
+/* -- names and properties ---------------------------------------------------- */
+
+void staging_key(struct staging *s, char out[STAGING_KEY_MAX])
+{
+	staging_lock(s);
+	snprintf(out, STAGING_KEY_MAX, "%s", s->key);
+	staging_unlock(s);
+}
+
+int64_t staging_id(const struct staging *s)
+{
+	return s->id;
+}
+
+/* How a change of the row beside the bytes is written: as safe as the row
+   that it changes. */
+static int side_flags_locked(const struct staging *s) ACK_REQUIRES(s->lock)
+{
+	if (s->claim == CLAIM_NONE)
+		return DB_NOWAIT;
+	return s->claim == CLAIM_DURABLE ? DB_DURABLE : DB_WAIT;
+}
+
+static int write_side_locked(struct staging *s) ACK_NO_ANALYSIS
+{
+	struct row_job *job = NULL;
+	int flags = side_flags_locked(s);
+	int rc = staging_row_post_locked(s, flags,
+					 flags == DB_NOWAIT ? NULL : &job);
+
+	staging_unlock(s);
+	return rc < 0 ? rc : staging_row_wait(job);
+}
+
+int staging_rekey(struct staging *s, const char *key)
+{
+	int rc;
+
+	if (strlen(key) >= STAGING_KEY_MAX)
+		return -ENAMETOOLONG;
+	staging_lock(s);
+	rc = str_set(&s->key, key);
+	if (rc < 0) {
+		staging_unlock(s);
+		return rc;
+	}
+	rc = write_side_locked(s);
+	failpoint("staging.rekey.committed");
+	return rc;
+}
+
+int staging_set_props(struct staging *s, const struct staging_props *p)
+{
+	struct staging_props copy = {0};
+	int rc = staging_props_copy(&copy, p);
+
+	if (rc < 0)
+		return rc;
+	staging_lock(s);
+	if (s->state != STAGING_OPEN && s->state != STAGING_HELD) {
+		staging_unlock(s);
+		staging_props_release(&copy);
+		return -EBUSY;
+	}
+	staging_props_release(&s->props);
+	s->props = copy;
+	s->dirty |= JOURNAL_PROPS;
+	return write_side_locked(s);
+}
+
+int staging_get_props(struct staging *s, struct staging_props *out)
+{
+	int rc;
+
+	staging_lock(s);
+	rc = staging_props_copy(out, &s->props);
+	staging_unlock(s);
+	return rc;
+}
+
+int staging_get_close(struct staging *s, struct staging_close *out)
+{
+	int rc;
+
+	staging_lock(s);
+	rc = s->has_close ? staging_close_copy(out, &s->close) : -ENODATA;
+	staging_unlock(s);
+	return rc;
+}
+
+enum staging_state staging_state_of(struct staging *s)
+{
+	enum staging_state state;
+
+	staging_lock(s);
+	state = s->state;
+	staging_unlock(s);
+	return state;
+}
+
+void staging_get_info(struct staging *s, struct staging_info *out)
+{
+	staging_lock(s);
+	*out = (struct staging_info){
+		.id = s->id,
+		.state = s->state,
+		.promised = s->promised,
+		.size = s->size,
+		.local_bytes =
+			s->size - s->base_limit + extents_total(&s->local),
+		.created_ms = s->created_ms,
+		.closed_ms = s->closed_ms,
+		.next_try_ms = s->next_try_ms,
+		.attempts = s->attempts,
+		.last_errno = s->last_errno,
+		.superseded = s->superseded,
+	};
+	snprintf(out->key, sizeof(out->key), "%s", s->key);
+	snprintf(out->last_error, sizeof(out->last_error), "%s",
+		 s->last_error ? s->last_error : "");
+	staging_unlock(s);
+}
+
+/* -- multipart uploads ------------------------------------------------------- */
+
+int staging_set_upload(struct staging *s, const char *upload_id,
+		       uint64_t part_size)
+{
+	struct row_job *job = NULL;
+	int rc;
+
+	staging_lock(s);
+	rc = str_set(&s->upload_id, upload_id);
+	if (rc == 0) {
+		s->part_size = upload_id ? part_size : 0;
+		s->dirty |= JOURNAL_UPLOAD;
+		rc = staging_row_post_locked(s, upload_id ? DB_WAIT : DB_NOWAIT,
+					     upload_id ? &job : NULL);
+	}
+	staging_unlock(s);
+	return rc < 0 ? rc : staging_row_wait(job);
+}
+
+char *staging_get_upload(struct staging *s, uint64_t *part_size)
+{
+	char *id;
+
+	staging_lock(s);
+	id = str_dup(s->upload_id);
+	if (id)
+		*part_size = s->part_size;
+	staging_unlock(s);
+	return id;
+}
+
+struct part_write {
+	int64_t id;
+	struct staging_part part;
+};
+
+static int run_add_part(sqlite3 *sql, void *arg)
+{
+	AUTO_FREE struct part_write *w = arg;
+
+	return journal_add_part(sql, w->id, &w->part);
+}
+
+int staging_add_part(struct staging *s, const struct staging_part *p)
+{
+	struct part_write *w = malloc(sizeof(*w));
+	int rc = -ESTALE;
+
+	if (!w)
+		return -ENOMEM;
+	*w = (struct part_write){s->id, *p};
+	staging_lock(s);
+	if (!s->is_discarded)
+		rc = db_write(s->store->db, run_add_part, w, DB_NOWAIT);
+	staging_unlock(s);
+	if (rc < 0)
+		free(w);
+	return rc;
+}
+
+struct parts_read {
+	int64_t id;
+	struct staging_part *parts;
+	size_t count;
+};
+
+static int run_get_parts(sqlite3 *sql, void *arg)
+{
+	struct parts_read *r = arg;
+
+	return journal_parts(sql, r->id, &r->parts, &r->count);
+}
+
+int staging_get_parts(struct staging *s, struct staging_part **parts,
+		      size_t *count)
+{
+	struct parts_read r = {.id = s->id};
+	/* On the writer's connection: it sees parts that are still queued. */
+	int rc = db_write(s->store->db, run_get_parts, &r, DB_WAIT);
+
+	if (rc < 0)
+		return rc;
+	*parts = r.parts;
+	*count = r.count;
+	return 0;
+}
