@@ -340,16 +340,18 @@ static void on_log(void *cls, const char *fmt, va_list ap)
 
 static int port_of(int fd, uint16_t *out)
 {
-	struct sockaddr_storage ss = {0};
-	socklen_t len = sizeof(ss);
-	const void *p = &ss;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} addr;
+	socklen_t len = sizeof(addr);
 
-	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+	memset(&addr, 0, sizeof(addr));
+	if (getsockname(fd, &addr.any, &len) < 0)
 		return -errno;
-	if (ss.ss_family == AF_INET6)
-		*out = ntohs(((const struct sockaddr_in6 *)p)->sin6_port);
-	else
-		*out = ntohs(((const struct sockaddr_in *)p)->sin_port);
+	*out = ntohs(addr.any.sa_family == AF_INET6 ? addr.v6.sin6_port
+						    : addr.v4.sin_port);
 	return 0;
 }
 

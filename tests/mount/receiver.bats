@@ -48,7 +48,8 @@ setup() {
 
 teardown() {
 	if [ -n "$PID" ]; then
-		kill "$PID" && wait "$PID" || true
+		kill "$PID" || true
+		wait "$PID" || true
 		cat stderr # shown when the test failed
 		fails grep -E 'Sanitizer|runtime error' stderr
 	fi
@@ -155,7 +156,7 @@ fetches() { grep -c "GET $1" "$BATS_FILE_TMPDIR/www.log" || true; }
 			-H 'Authorization: kKQeGTRccDKyHB3H9vF+xYMSrmhMZjzzl2/kdD1ktNVgbWEfYTQG0G2SU/RaHBovRCE8OkQDjC3uG33esH2txA==' \
 			"$URL/index.php?id=1&index=$index"
 	done >statuses
-	is "$(echo $(cat statuses))" "200 403"
+	is "$(paste -sd ' ' statuses)" "200 403"
 }
 
 @test "forged callbacks get 403 and are printed as such" {
@@ -327,7 +328,7 @@ fetches() { grep -c "GET $1" "$BATS_FILE_TMPDIR/www.log" || true; }
 		echo "header = \"Authorization: $(sign oss.pem /cb '{"id":"u"}')\""
 		echo "header = \"x-oss-pub-key-url: $(b64 "$WWW/trusted/key.pem")\""
 		echo 'output = /dev/null'
-		echo 'write-out = "%{http_code}\n"'
+		printf '%s\n' 'write-out = "%{http_code}\n"'
 	done >curl.conf
 	curl -sS --parallel --parallel-immediate -K curl.conf >statuses
 	is "$(sort statuses | uniq -c | awk '{print $1, $2}')" '50 200'
@@ -368,7 +369,7 @@ fetches() { grep -c "GET $1" "$BATS_FILE_TMPDIR/www.log" || true; }
 	python3 -c 'import socket; socket.socket(socket.AF_INET6).bind(("::1", 0))' ||
 		skip "no IPv6 loopback here"
 	start --listen ::1
-	URL=http://[::1]:$(cat port)
+	URL="http://[::1]:$(cat port)"
 	post /cb '{"id":"1"}'
 	is "$(cat status) $(json log 'j["client"]')" '200 ::1'
 	curl -sS "$URL/-/stats" | grep -q '"verified":1'
@@ -381,6 +382,7 @@ fetches() { grep -c "GET $1" "$BATS_FILE_TMPDIR/www.log" || true; }
 	for args in --nonsense operand "--status 99" "--delay-ms x" \
 		"--trust-key-url http://127.0.0.1:9000" "--max-body 0" \
 		"--key-file /dev/null" "--answer %{n" "--tls-cert /dev/null"; do
+		# shellcheck disable=SC2086 # an option and its value
 		run "$RECEIVER" $args
 		is "$status" 2
 		is "${#lines[@]}" 1
