@@ -145,7 +145,7 @@ static int fake_put(void *self, const char *key, const struct oss_source *body,
 {
 	struct fake_store *f = self;
 	struct fake_object *o;
-	struct blob *blob;
+	struct blob *blob = NULL;
 	struct call c;
 	int rc;
 
@@ -237,7 +237,7 @@ static int fake_get(void *self, const char *key, uint64_t off, uint64_t len,
 	lock_acquire(&f->lock);
 	rc = find_for_get(&c, off, if_match, object, &blob);
 	lock_release(&f->lock);
-	if (rc < 0)
+	if (rc < 0 || !blob)
 		return rc;
 	if (len == 0 || len > blob->len - off)
 		len = blob->len - off;
@@ -621,7 +621,7 @@ static int fake_upload_part(void *self, const char *key, const char *upload_id,
 	struct fake_upload *u;
 	struct oss_reply spare;
 	struct oss_part part;
-	struct blob *blob;
+	struct blob *blob = NULL;
 	struct call c;
 	int rc;
 
