@@ -22,12 +22,24 @@ struct builder {
 
 /* ---- where it stands ----------------------------------------------------- */
 
+static size_t key_index(const struct builder *b, const char *key)
+{
+	size_t i = 0;
+
+	while (i < b->text->keys->count &&
+	       strcmp(b->text->keys->items[i].name, key) != 0)
+		i++;
+	return i;
+}
+
+/* -1: not in the section; 0: an option. */
 static int line_of(const struct builder *b, const char *key)
 {
-	for (size_t i = 0; i < b->text->keys->count; i++)
-		if (strcmp(b->text->keys->items[i].name, key) == 0)
-			return b->text->key_lines ? b->text->key_lines[i] : 0;
-	return -1;
+	size_t i = key_index(b, key);
+
+	if (i == b->text->keys->count)
+		return -1;
+	return b->text->key_lines ? b->text->key_lines[i] : 0;
 }
 
 static bool given(const struct builder *b, const char *key)
@@ -45,7 +57,8 @@ static struct complaint_at at_key(const struct builder *b, const char *key)
 		at.file = b->text->file;
 		return at;
 	}
-	at.key = key;
+	/* the section's own text: the caller's may not live as long */
+	at.key = b->text->keys->items[key_index(b, key)].name;
 	at.file = at.line > 0 ? b->text->file : NULL;
 	return at;
 }
@@ -108,9 +121,8 @@ static void take_keys(struct builder *b)
 	}
 }
 
-static int check_var(struct builder *b, const struct kv *kv,
-		     const struct kvs *captures, struct buf *why,
-		     struct buf *doubt)
+static int check_var(const struct kv *kv, const struct kvs *captures,
+		     struct buf *why, struct buf *doubt)
 {
 	const char *wrong = variable_name_check(kv->name);
 
@@ -126,7 +138,6 @@ static int check_var(struct builder *b, const struct kv *kv,
 			"OSS fills ${...} into the body alone; write %{...}, which ackfs fills in");
 		return -EINVAL;
 	}
-	(void)b;
 	return vars_check(kv->value, VARS_VALUE, captures, why, doubt);
 }
 
@@ -139,7 +150,7 @@ static void take_vars(struct builder *b, const struct kvs *captures)
 	for (size_t i = 0; vars && i < vars->count; i++) {
 		const struct kv *kv = &vars->items[i];
 		struct complaint_at at = at_var(b, i);
-		int rc = check_var(b, kv, captures, &why, &doubt);
+		int rc = check_var(kv, captures, &why, &doubt);
 
 		report(b, rc, &at, kv->value, &why, &doubt);
 		if (rc == 0 &&
@@ -208,29 +219,46 @@ static void check_unused(struct builder *b)
 static void check_whole(struct builder *b)
 {
 	struct rule *r = &b->d->rule;
-	struct complaint_at at = at_key(b, "enabled");
+	bool is_rule = b->text->name != NULL;
+	struct complaint_at at = at_key(b, "");
 
-	if (r->enabled && !r->url) {
-		at.key = NULL;
-		at.line = b->text->line;
-		at.file = b->text->file;
+	if (r->enabled && !r->url && !given(b, "url"))
 		complain(
 			&b->errors, &at, NULL,
-			b->text->name
-				? "has no url; write url = https://HOST/PATH here or in [callback], or enabled = false"
+			is_rule ? "has no url; write url = https://HOST/PATH here or in [callback], or enabled = false"
 				: "has no url; write url = https://HOST/PATH, or enabled = false (and enabled = true in rules that have one)");
-	}
+	if (is_rule && !given(b, "match") && !given(b, "min_size") &&
+	    !given(b, "max_size"))
+		complain(
+			&b->errors, &at, NULL,
+			"has no match; write match = GLOBS (** for every path)");
 	at = at_key(b, "max_size");
 	if (r->max_size && r->min_size > r->max_size)
 		complain(&b->errors, &at, NULL,
 			 "less than min_size; no file is so");
-	at = (struct complaint_at){.file = b->text->file,
-				   .line = b->text->line,
-				   .section = b->shown};
-	if (b->text->name && !r->match && !r->min_size && !r->max_size)
-		complain(
-			&b->errors, &at, NULL,
-			"has no match; write match = GLOBS (** for every path)");
+}
+
+/* The key or variable that callback_render() blames in front of its reason. */
+static struct complaint_at at_culprit(const struct builder *b, const char *why,
+				      const char **reason)
+{
+	const struct kvs *vars = b->text->vars;
+	const char *name = why + (strncmp(why, "x:", 2) == 0 ? 2 : 0);
+	AUTO_FREE char *blamed = strndup(name, strcspn(name, ":"));
+
+	*reason = why;
+	if (blamed && name == why && given(b, blamed)) {
+		*reason = name + strlen(blamed) + 2;
+		return at_key(b, blamed);
+	}
+	for (size_t i = 0; blamed && name > why && vars && i < vars->count;
+	     i++) {
+		if (strcmp(vars->items[i].name, blamed) == 0) {
+			*reason = name + strlen(blamed) + 2;
+			return at_var(b, i);
+		}
+	}
+	return at_key(b, "");
 }
 
 /* A header that is too long whatever the file is called. */
@@ -251,14 +279,18 @@ static void check_limits(struct builder *b)
 	_Static_assert(sizeof(id) == UUID_LEN, "an id has a UUID's length");
 	AUTO(callback_release) struct callback cb = {.rule = NULL};
 	AUTO_FREE char *why = NULL;
-	struct complaint_at at = {.file = b->text->file,
-				  .line = b->text->line,
-				  .section = b->shown};
+	struct complaint_at at;
+	const char *reason;
 
-	if (!b->d->rule.enabled || b->errors.count > 0)
+	if (!b->d->rule.enabled || b->errors.count > 0 ||
+	    callback_render(&b->d->rule, NULL, &least, &cb, &why) != -E2BIG)
 		return;
-	if (callback_render(&b->d->rule, NULL, &least, &cb, &why) == -E2BIG)
-		complain(&b->errors, &at, NULL, "%s", why);
+	if (!why) {
+		b->no_memory = true;
+		return;
+	}
+	at = at_culprit(b, why, &reason);
+	complain(&b->errors, &at, NULL, "%s", reason);
 }
 
 static void default_sni(struct draft *d)

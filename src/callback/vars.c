@@ -293,13 +293,14 @@ static void literal(struct walk *w, char c)
 	w->last = c;
 }
 
-static int unknown(struct walk *w, const char *name)
+static int unknown(struct walk *w, char *name)
 {
 	struct suggestion near = SUGGESTION_INIT(name);
 	size_t captures = w->e.captures ? w->e.captures->count : 0;
 
 	if (!w->why)
 		return -EINVAL;
+	name[strcspn(name, ":")] = '\0';
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		suggestion_try(&near, names[i].name);
 	for (size_t i = 0; i < captures; i++)

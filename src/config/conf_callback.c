@@ -57,7 +57,7 @@ struct conf_callback *callback_section(struct conf *c, const char *name)
 	return &more[at];
 }
 
-void callback_declare(struct conf *c, const struct section_id *id,
+bool callback_declare(struct conf *c, const struct section_id *id,
 		      const char *shown, int line, struct complaints *l)
 {
 	struct complaint_at at = conf_at(c, line, shown, NULL);
@@ -65,23 +65,25 @@ void callback_declare(struct conf *c, const struct section_id *id,
 
 	if (!cb) {
 		complain(l, &at, NULL, "out of memory");
-		return;
+		return false;
 	}
 	if (id->kind != SECTION_CALLBACK) {
 		if (!cb->line)
 			cb->line = line;
-		return;
+		return true;
 	}
 	if (cb->declared && id->name[0]) {
 		complain(l, &at, NULL,
 			 "stands twice, first in line %d; rename or remove one",
 			 cb->line);
-		return;
+		return false;
 	}
 	cb->declared = true;
 	cb->line = line;
-	if (str_set(&cb->file, c->origin->file) < 0)
-		complain(l, &at, NULL, "out of memory");
+	if (str_set(&cb->file, c->origin->file) == 0)
+		return true;
+	complain(l, &at, NULL, "out of memory");
+	return false;
 }
 
 /* Unlike kvs_get(), exactly: customer and Customer are two

@@ -66,8 +66,8 @@ struct conf_callback *callback_section(struct conf *c, const char *name);
 /** Set a key or a variable. */
 void callback_set(struct conf *c, const struct conf_setting *s,
 		  struct complaints *l);
-/** The head of a section: refuse a twin. */
-void callback_declare(struct conf *c, const struct section_id *id,
+/** The head of a section. @return false: a twin, refused */
+bool callback_declare(struct conf *c, const struct section_id *id,
 		      const char *shown, int line, struct complaints *l);
 /** Templates from files; vars whose section is missing. */
 void callback_finish(struct conf *c, struct complaints *l);

@@ -48,8 +48,8 @@ static void take_head(struct loading *ld, const struct inifile_entry *e)
 	if (ld->skip)
 		complain(&ld->list, &at, NULL, "%s", buf_str(&why));
 	else if (ld->section.kind != SECTION_PLAIN)
-		callback_declare(ld->c, &ld->section, e->section, e->line,
-				 &ld->list);
+		ld->skip = !callback_declare(ld->c, &ld->section, e->section,
+					     e->line, &ld->list);
 }
 
 static bool is_secret(const struct conf_setting *s)

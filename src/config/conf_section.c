@@ -103,15 +103,27 @@ static const char *section_with(const char *key)
 	return NULL;
 }
 
+/* callbackBodyType, as OSS spells it, and the like. */
+static const char *without_callback(const char *key)
+{
+	const char *back = strcasestr(key, "back");
+
+	if (!back || back - key > 4 || !back[4])
+		return key;
+	back += 4;
+	return back + strspn(back, "_-");
+}
+
 void section_unknown_key(const char *section, const char *key, struct buf *why)
 {
-	struct suggestion near = SUGGESTION_INIT(key);
+	bool is_callback = strncmp(section, "callback", 8) == 0;
+	struct suggestion near =
+		SUGGESTION_INIT(is_callback ? without_callback(key) : key);
 	const char *elsewhere = section_with(key);
 	const char *sep = "";
 
 	buf_adds(why, "no such key");
-	if (strncmp(section, "callback", 8) == 0 &&
-	    strncmp(key, "x:", 2) == 0) {
+	if (is_callback && strncmp(key, "x:", 2) == 0) {
 		buf_adds(why, "; variables stand in [callback.vars]");
 		return;
 	}

@@ -411,7 +411,7 @@ static int parse_mode(const struct value *v)
 	uint64_t n = 0;
 
 	if (parse_octal(v->text, v->k->max, &n) < 0) {
-		buf_addf(v->why, "not an octal mode; write 0 to %04llo",
+		buf_addf(v->why, "not an octal mode; write 0 to %#llo",
 			 (unsigned long long)v->k->max);
 		return -EINVAL;
 	}
