@@ -10,6 +10,7 @@
  *
  * A pattern without '/' is matched against the last path component, as in
  * .gitignore ("*.log" matches "a/b.log"); with a '/' against the whole path.
+ * A '/' at the beginning alone does that: "/*.log" is for the top directory.
  * "**" as a whole component matches zero or more components.
  */
 #ifndef ACKFS_UTIL_GLOB_H
@@ -23,7 +24,8 @@
 int glob_check(const char *pattern, const char **why);
 /**
  * @param path      no leading '/'
- * @param captures  gets NAME -> text for each {name}; may be NULL
+ * @param captures  gets NAME -> text for each {name}, as much as each can
+ *                  take, left ones first; may be NULL
  * Bounded: work is at most proportional to len(pattern) * len(path).
  */
 bool glob_match(const char *pattern, const char *path, struct kvs *captures);

@@ -9,7 +9,12 @@
  * it and escapes control bytes.  Secrets, signatures and callback bodies are
  * never logged (callback bodies at debug).
  *
- * Threads  all functions from any thread; one write(2) a line.
+ * Lines begin with RFC 3339 time and level; where stderr is systemd's journal,
+ * which adds its own, with "<level>".  Control bytes in a message (a newline
+ * above all) become blanks.
+ *
+ * Threads  all functions from any thread; one write(2) a line, of any length;
+ *          errno is kept.
  */
 #ifndef ACKFS_UTIL_LOG_H
 #define ACKFS_UTIL_LOG_H
@@ -36,8 +41,7 @@ enum log_level {
 int log_open(const char *program, const char *path, enum log_level level);
 /** Open the log file again (after a rotation). @return 0 or -errno */
 int log_reopen(void);
-/** Lines on stderr begin with RFC 3339 time and level unless switched off
- *  (systemd's journal adds its own: then lines begin with "<level>"). */
+/** What lies above it is dropped. */
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 /** "err" "warn" "notice" "info" "debug" (and error, warning). @return 0 or -EINVAL */
@@ -58,8 +62,8 @@ void log_vwrite(enum log_level level, const char *fmt, va_list ap)
 	} while (0)
 
 /**
- * Quote and escape for one line: "a\nb" and cut with an ellipsis when it does
- * not fit.  NULL gives "-".  Valid UTF-8 stays as it is.
+ * Quote and escape for one line: "a\nb", and cut when it does not fit: "a"...
+ * NULL gives "-".  Valid UTF-8 stays as it is, other bytes become \xNN.
  * @return out
  */
 const char *log_quote(char *out, size_t size, const char *text);
