@@ -10,7 +10,7 @@
  *
  * A pattern without '/' is matched against the last path component, as in
  * .gitignore ("*.log" matches "a/b.log"); with a '/' against the whole path.
- * A '/' at the beginning alone does that: "/*.log" is for the top directory.
+ * A '/' at the beginning alone does that: "/a.log" is for the top directory.
  * "**" as a whole component matches zero or more components.
  */
 #ifndef ACKFS_UTIL_GLOB_H
