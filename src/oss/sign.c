@@ -320,7 +320,7 @@ static int v4_key(const struct sign_keys *keys, const char *day,
 	const char *const words[] = {keys->region, keys->product,
 				     V4_TERMINATOR};
 	AUTO(buf_release) struct buf first = BUF_INIT;
-	unsigned char next[EVP_MAX_MD_SIZE];
+	unsigned char next[EVP_MAX_MD_SIZE] = {0};
 	unsigned len = 0;
 	int rc;
 
