@@ -83,8 +83,8 @@ static void doubt_json(const struct template *t, struct buf *doubt)
 			 p->may_be_empty)
 			buf_addf(
 				doubt,
-				"${%s} is empty for files that are no pictures, and the body may then not be JSON: write \"${%s}\" in quotes",
-				doubt->len ? "; " : "", p->text);
+				"%s${%s} is empty for files that are no pictures, and the body may then not be JSON: write \"${%s}\" in quotes",
+				doubt->len ? "; " : "", p->text, p->text);
 	}
 }
 
