@@ -320,6 +320,17 @@ int db_read(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg)
 	return rc;
 }
 
+int db_view_open(struct db *db, sqlite3 **out)
+{
+	return db_open_reader(db->path, out);
+}
+
+void db_view_close(sqlite3 **view)
+{
+	db_close_connection(*view);
+	*view = NULL;
+}
+
 static int db_alloc(const char *dir, struct db **out)
 {
 	struct db *db = calloc(1, sizeof(*db));

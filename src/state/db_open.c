@@ -97,12 +97,10 @@ static int check_says_ok(sqlite3 *sql, const char *pragma)
 {
 	AUTO(sql_finalize) sqlite3_stmt *st = NULL;
 	const char *verdict;
-	int code = sqlite3_prepare_v2(sql, pragma, -1, &st, NULL);
-	int rc;
+	int rc = sql_prepare(sql, pragma, &st);
 
-	if (code != SQLITE_OK)
-		return sql_errno(code);
-	rc = sql_step(st);
+	if (rc == 0)
+		rc = sql_step(st);
 	if (rc <= 0)
 		return rc < 0 ? rc : -EUCLEAN;
 	verdict = (const char *)sqlite3_column_text(st, 0);

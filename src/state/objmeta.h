@@ -31,14 +31,15 @@ void objmeta_release(struct objmeta *m);
 /** @return 0; -ENOENT: never seen, or another version; -errno */
 int objmeta_get(struct db *db, const char *key, const struct object_id *id,
 		struct objmeta *out);
-/** Not waited for. */
+/** Not waited for: it may be missed by an objmeta_get() right after. */
 int objmeta_put(struct db *db, const char *key, const struct objmeta *m);
 /** dst NULL: forget. Not waited for. */
 int objmeta_move(struct db *db, const char *src, const char *dst,
 		 const struct object_id *new_id);
 /**
  * All that is known of one folder's own objects (not of what lies deeper), names
- * first to last: fn(name, meta); a folder's marker has '/' at its end.
+ * first to last, in order; a folder's marker has '/' at its end.  fn is called
+ * holding no lock.
  * @param dir  the folder's key: "" or "a/b/"
  */
 int objmeta_walk(struct db *db, const char *dir, const char *first,

@@ -70,6 +70,11 @@ int sql_get(sqlite3 *sql, const char *text, sqlite3_stmt **out)
 	return 0;
 }
 
+int sql_prepare(sqlite3 *sql, const char *text, sqlite3_stmt **out)
+{
+	return sql_errno(sqlite3_prepare_v2(sql, text, -1, out, NULL));
+}
+
 void sql_done(sqlite3_stmt **st)
 {
 	if (!*st)

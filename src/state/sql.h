@@ -34,7 +34,7 @@ int sql_exec(sqlite3 *sql, const char *text);
 int sql_get(sqlite3 *sql, const char *text, sqlite3_stmt **out);
 /** For AUTO(): reset, ready for the next sql_get(). */
 void sql_done(sqlite3_stmt **st);
-/** For AUTO(): statements that sqlite3_prepare_v2() made for one use. */
+/** For AUTO(): statements of sql_prepare(). */
 void sql_finalize(sqlite3_stmt **st);
 /** @return 1: a row, 0: the end, -errno */
 int sql_step(sqlite3_stmt *st);
@@ -43,6 +43,9 @@ int sql_run(sqlite3_stmt *st);
 /** One number; value_if_none when there is no row. @return 0 or -errno */
 int sql_int(sqlite3 *sql, const char *text, long long value_if_none,
 	    long long *out);
+
+/** A statement for one use; AUTO(sql_finalize). @return 0 or -errno */
+int sql_prepare(sqlite3 *sql, const char *text, sqlite3_stmt **out);
 
 /** Borrowed until sql_done(). NULL becomes SQL's. */
 void sql_bind_text(sqlite3_stmt *st, int at, const char *text);

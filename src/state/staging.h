@@ -231,7 +231,7 @@ int staging_reopen(struct staging *s, const struct staging_base *base);
 int staging_begin_upload(struct staging *s);
 /** The object behind the missing ranges has another name or version now, with
  *  the same bytes there: an older generation was stored, or it was renamed. No
- *  effect without a base. */
+ *  effect without a base. Not waited for. @return 0 or -ENOMEM */
 int staging_rebase(struct staging *s, const struct staging_base *base);
 /** -> RETRYING. Durable: nobody may forget it from here on.
  *  @param next_try_ms  clock_real_ms(); INT64_MAX: only when asked */

@@ -77,6 +77,20 @@ int staging_rekey(struct staging *s, const char *key)
 	return rc;
 }
 
+int staging_rebase(struct staging *s, const struct staging_base *base)
+{
+	int rc = 0;
+
+	staging_lock(s);
+	if (s->base)
+		rc = staging_set_base_locked(s, base);
+	if (rc == 0 && s->base)
+		rc = staging_row_post_locked(
+			s, side_flags_locked(s) | DB_NOWAIT, NULL);
+	staging_unlock(s);
+	return rc;
+}
+
 int staging_set_props(struct staging *s, const struct staging_props *p)
 {
 	struct staging_props copy = {0};
