@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** @file What change.c, rename.c and meta.c share. Layer: fs. */
+#ifndef ACKFS_FS_CHANGE_H
+#define ACKFS_FS_CHANGE_H
+
+#include "fs/fs.h"
+
+/** A small object without a callback: a folder's marker, a symlink.
+ *  @param more  user metadata beside the posix ones; may be NULL
+ *  @param id    what was stored */
+int fs_put_small(struct fs *fs, const char *key, const char *text,
+		 const char *content_type, const struct posix_attr *a,
+		 const struct kvs *more, struct object_id *id);
+void fs_object_id_of(const struct oss_put_result *r, uint64_t size,
+		     struct object_id *id);
+/** The state folder remembers an object's metadata. */
+void fs_remember(struct fs *fs, const char *key, const struct object_id *id,
+		 const char *content_type, const struct kvs *meta);
+/** DELETE, and all records of the key. Logged when it fails. */
+int fs_remove_object(struct fs *fs, const char *key);
+/** A removed or replaced folder's cached children. */
+void fs_forget_children_locked(struct fs *fs, struct node *dir)
+	ACK_REQUIRES(fs->tree.lock);
+/**
+ * The properties of a stored object, with the node's mode, owner and mtime:
+ * remembered, or asked for by HEAD. props_release: staging_props_release().
+ */
+int fs_props_of(struct fs *fs, struct node *n, const char *key,
+		struct staging_props *out);
+
+#endif

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * chmod, chown, utimens and user metadata.
+ *
+ * Of an open or held file they go into its upload.  Of a stored object they
+ * become one CopyObject onto itself, a second later, so that the three calls that
+ * tools make for each file cost one request.  Until then the change
+ * stands in the journal (fuse-facts 12).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fs/change.h"
+#include "fs/file.h"
+#include "upload/mover.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+#define COALESCE_MS 1000
+#define RETRY_MS 30000
+
+/* -- the object's properties, with what changed ---------------------------------------- */
+
+static int props_remembered(struct fs *fs, const char *key,
+			    const struct object_id *id,
+			    struct staging_props *out)
+{
+	struct objmeta m = {0};
+	int rc = objmeta_get(fs->d.db, key, id, &m);
+
+	if (rc < 0)
+		return rc;
+	rc = str_set(&out->content_type, m.content_type);
+	if (rc == 0)
+		rc = kvs_copy(&out->meta, &m.meta);
+	if (rc == 0)
+		rc = kvs_copy(&out->kept, &m.kept);
+	objmeta_release(&m);
+	return rc;
+}
+
+static int props_asked(struct fs *fs, const char *key,
+		       struct staging_props *out)
+{
+	struct oss_object o = {0};
+	struct oss_reply reply = {0};
+	struct oss_ctl ctl = fs_ctl(fs);
+	int rc = fs->d.store.ops->head(fs->d.store.self, key, &ctl, &o,
+				       &reply);
+
+	if (rc < 0)
+		fs_log_failure("asking for an object's metadata", key, &reply,
+			       rc);
+	if (rc == 0)
+		rc = str_set(&out->content_type, o.content_type);
+	if (rc == 0)
+		rc = kvs_copy(&out->meta, &o.meta);
+	if (rc == 0)
+		rc = kvs_copy(&out->kept, &o.kept);
+	oss_object_release(&o);
+	return rc;
+}
+
+int fs_props_of(struct fs *fs, struct node *n, const char *key,
+		struct staging_props *out)
+{
+	struct object_id id;
+	struct posix_attr a;
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	lock_acquire(&fs->tree.lock);
+	node_object_id(n, &id);
+	a = (struct posix_attr){n->mode, n->uid, n->gid, n->mtime_ns};
+	lock_release(&fs->tree.lock);
+	rc = props_remembered(fs, key, &id, out);
+	if (rc == -ENOENT)
+		rc = props_asked(fs, key, out);
+	if (rc == 0 && fs->conf.posix_meta != FS_POSIX_NEVER)
+		rc = posix_write(&out->meta, &a);
+	if (rc < 0)
+		staging_props_release(out);
+	return rc;
+}
+
+/* -- carrying it out ---------------------------------------------------------------------- */
+
+static int copy_onto_itself(struct fs *fs, const char *key,
+			    const struct object_id *id,
+			    const struct staging_props *props,
+			    struct object_id *out)
+{
+	const struct oss_props p = {
+		.content_type = props->content_type,
+		.meta = &props->meta,
+		.headers = &props->kept,
+	};
+	const struct object_move m = {
+		.src = key, .dst = key, .src_id = id, .props = &p};
+	struct oss_reply reply = {0};
+	int rc = uploader_move(fs->d.uploader, &m, out, &reply);
+
+	if (rc < 0)
+		fs_log_failure("changing an object's metadata", key, &reply,
+			       rc);
+	return rc;
+}
+
+/* A folder's marker is made anew: it may not even exist yet. */
+static int put_marker(struct fs *fs, struct node *n, const char *key,
+		      struct object_id *id)
+{
+	struct posix_attr a;
+
+	lock_acquire(&fs->tree.lock);
+	a = (struct posix_attr){n->mode, n->uid, n->gid, n->mtime_ns};
+	lock_release(&fs->tree.lock);
+	return fs_put_small(fs, key, "", "application/x-directory", &a, NULL,
+			    id);
+}
+
+static int carry_out(struct fs *fs, struct node *n, const char *key)
+{
+	struct staging_props props = {0};
+	struct object_id id, now;
+	int rc;
+
+	lock_acquire(&fs->tree.lock);
+	node_object_id(n, &id);
+	lock_release(&fs->tree.lock);
+	if (n->kind == NODE_DIR) {
+		rc = put_marker(fs, n, key, &now);
+	} else {
+		rc = fs_take_pending_props(fs, n, key, &props);
+		if (rc == 0)
+			rc = copy_onto_itself(fs, key, &id, &props, &now);
+		staging_props_release(&props);
+	}
+	if (rc < 0)
+		return rc;
+	lock_acquire(&fs->tree.lock);
+	rc = node_set_object(n, &now);
+	n->fresh_until_ms = clock_mono_ms() + fs->conf.ttl_ms;
+	tree_changed_locked(&fs->tree, n);
+	lock_release(&fs->tree.lock);
+	return rc;
+}
+
+struct meta_task {
+	struct fs *fs;
+	uint64_t ino;
+	char key[1024];
+};
+
+/* The node, pinned, when its change is still to be made. */
+static struct node *due(struct meta_task *t)
+{
+	struct fs *fs = t->fs;
+	struct node *n;
+	char key[1024];
+
+	lock_acquire(&fs->tree.lock);
+	n = tree_by_ino_locked(&fs->tree, t->ino);
+	if (n)
+		n->meta_scheduled = false;
+	if (n && (!n->meta_dirty || fs_key_locked(fs, n, key) < 0))
+		n = NULL;
+	if (n) {
+		n->meta_dirty = false;
+		tree_pin_locked(n);
+		memcpy(t->key, key, sizeof(t->key));
+	}
+	lock_release(&fs->tree.lock);
+	return n;
+}
+
+static void meta_run(void *arg)
+{
+	struct meta_task *t = arg;
+	struct fs *fs = t->fs;
+	struct node *n = due(t);
+	int rc = 0;
+
+	if (n) {
+		struct file_state state;
+
+		file_get_state(fs, n, &state);
+		/* Being written again: the upload takes it along. */
+		if (!state.staged)
+			rc = carry_out(fs, n, t->key);
+	}
+	if (n && rc == 0)
+		metachange_remove(fs->d.db, t->key);
+	lock_acquire(&fs->tree.lock);
+	if (n && rc < 0 && rc != -ENOENT)
+		n->meta_dirty = true;
+	if (n)
+		tree_unpin_locked(&fs->tree, n);
+	lock_release(&fs->tree.lock);
+	free(t);
+}
+
+static void meta_submit(struct meta_task *t)
+{
+	const struct keyq_task task = {
+		.class = KEYQ_META,
+		.key = t->key,
+		.run = meta_run,
+		.dropped = free, /* the journal keeps the change */
+		.arg = t,
+	};
+
+	if (keyq_submit(t->fs->d.queue, &task) < 0)
+		free(t);
+}
+
+static void meta_due(void *arg)
+{
+	meta_submit(arg);
+}
+
+static struct meta_task *meta_task_new(struct fs *fs, struct node *n)
+{
+	struct meta_task *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->fs = fs;
+	lock_acquire(&fs->tree.lock);
+	t->ino = n->ino;
+	if (fs_key_locked(fs, n, t->key) < 0 || n->meta_scheduled) {
+		free(t);
+		t = NULL;
+	} else {
+		n->meta_scheduled = true;
+	}
+	lock_release(&fs->tree.lock);
+	return t;
+}
+
+void fs_schedule_meta(struct fs *fs, struct node *n)
+{
+	struct meta_task *t = meta_task_new(fs, n);
+
+	if (t && !timer_add(fs->d.timers, clock_mono_ms() + COALESCE_MS,
+			    meta_due, t))
+		meta_submit(t);
+}
+
+void fs_flush_meta(struct fs *fs)
+{
+	struct node *n, *tmp, **list;
+	size_t count = 0, i;
+
+	lock_acquire(&fs->tree.lock);
+	list = calloc(fs->tree.count + 1, sizeof(struct node *));
+	HASH_ITER(by_ino, fs->tree.inos, n, tmp)
+	{
+		if (list && n->meta_dirty) {
+			tree_pin_locked(n);
+			n->meta_scheduled = false;
+			list[count++] = n;
+		}
+	}
+	lock_release(&fs->tree.lock);
+	for (i = 0; i < count; i++) {
+		struct meta_task *t = meta_task_new(fs, list[i]);
+
+		if (t)
+			meta_submit(t);
+		lock_acquire(&fs->tree.lock);
+		tree_unpin_locked(&fs->tree, list[i]);
+		lock_release(&fs->tree.lock);
+	}
+	free(list);
+}
+
+/* -- asking for it --------------------------------------------------------------------------- */
+
+static int journal_change(struct fs *fs, struct node *n)
+{
+	struct objmeta want = {0};
+	struct posix_attr a;
+	char key[1024];
+	int rc;
+
+	lock_acquire(&fs->tree.lock);
+	rc = fs_key_locked(fs, n, key);
+	node_object_id(n, &want.id);
+	a = (struct posix_attr){n->mode, n->uid, n->gid, n->mtime_ns};
+	lock_release(&fs->tree.lock);
+	if (rc == 0)
+		rc = posix_write(&want.meta, &a);
+	if (rc == 0)
+		rc = metachange_put(fs->d.db, key, &want);
+	kvs_release(&want.meta);
+	return rc;
+}
+
+static void apply_locked(struct node *n, const struct fs_meta_change *m)
+{
+	if (m->set_mode)
+		n->mode = (n->mode & S_IFMT) | (m->mode & 07777);
+	if (m->set_uid)
+		n->uid = m->uid;
+	if (m->set_gid)
+		n->gid = m->gid;
+	if (m->set_mtime)
+		n->mtime_ns = m->mtime_ns;
+}
+
+int fs_change_meta(struct fs *fs, uint64_t ino, const struct fs_meta_change *m)
+{
+	struct node *n;
+	bool on_oss = false;
+	int rc = 0;
+
+	lock_acquire(&fs->tree.lock);
+	n = tree_by_ino_locked(&fs->tree, ino);
+	if (n)
+		tree_pin_locked(n);
+	lock_release(&fs->tree.lock);
+	if (!n)
+		return -ENOENT;
+	/* What the object says of mode and owner must be known before a part of
+	   it is changed. */
+	if (!n->meta_known && n->stored && !n->file)
+		rc = fs_need_meta(fs, n);
+	if (rc < 0)
+		goto out;
+	lock_acquire(&fs->tree.lock);
+	apply_locked(n, m);
+	n->meta_known = true;
+	tree_changed_locked(&fs->tree, n);
+	on_oss = n != fs->tree.root && n->parent;
+	lock_release(&fs->tree.lock);
+	if (file_take_meta(fs, n) || !on_oss ||
+	    fs->conf.posix_meta == FS_POSIX_NEVER)
+		goto out;
+	lock_acquire(&fs->tree.lock);
+	n->meta_dirty = true;
+	lock_release(&fs->tree.lock);
+	rc = journal_change(fs, n);
+	fs_schedule_meta(fs, n);
+out:
+	lock_acquire(&fs->tree.lock);
+	tree_unpin_locked(&fs->tree, n);
+	lock_release(&fs->tree.lock);
+	return rc;
+}
