@@ -16,6 +16,11 @@ struct node *handle_node(const struct handle *h)
 	return h->file->node;
 }
 
+bool file_has_writers_locked(const struct file *f)
+{
+	return f->writers > 0;
+}
+
 static struct file *file_new(struct fs *fs, struct node *n)
 {
 	struct file *f = calloc(1, sizeof(*f));

@@ -89,6 +89,7 @@ struct file_state {
 };
 void file_get_state(struct fs *fs, struct node *n, struct file_state *out);
 
+bool file_has_writers_locked(const struct file *f);
 struct node *handle_node(const struct handle *h);
 
 /* -- for change.c and recovery: with the node pinned --------------------------- */

@@ -140,7 +140,7 @@ void fs_log_failure(const char *what, const char *key,
 /* -- recovery -------------------------------------------------------------------- */
 
 /* The node of a recovered key, its folders made as far as needed. */
-static struct node *make_path_locked(struct fs *fs, const char *key)
+struct node *fs_make_path_locked(struct fs *fs, const char *key)
 {
 	const char *path = fs_path_of_key(fs, key);
 	struct node *n = fs->tree.root;
@@ -198,7 +198,7 @@ static void recover_pending(struct fs *fs, struct staging *s,
 	if (staging_get_props(s, &props) < 0)
 		memset(&props, 0, sizeof(props));
 	lock_acquire(&fs->tree.lock);
-	n = make_path_locked(fs, info->key);
+	n = fs_make_path_locked(fs, info->key);
 	if (n) {
 		show_attr_locked(n, info, &props);
 		tree_pin_locked(n);

@@ -123,6 +123,9 @@ int fs_child_key_locked(struct fs *fs, const struct node *dir, const char *name,
 /** The node of a key; NULL: not in the tree. */
 struct node *fs_node_of_key_locked(struct fs *fs, const char *key)
 	ACK_REQUIRES(fs->tree.lock);
+/** The node of a key, made with its folders where it is missing: recovery. */
+struct node *fs_make_path_locked(struct fs *fs, const char *key)
+	ACK_REQUIRES(fs->tree.lock);
 /** The path inside the mount of a key. */
 const char *fs_path_of_key(const struct fs *fs, const char *key);
 /** A deadline for an operation that a program waits for. */
@@ -155,6 +158,8 @@ int fs_lookup(struct fs *fs, uint64_t parent, const char *name,
 int fs_getattr(struct fs *fs, uint64_t ino, struct fs_attr *out);
 /** Metadata of a stored node, by HEAD unless seen. @return 0, -ENOENT, ... */
 int fs_need_meta(struct fs *fs, struct node *n);
+/** By HEAD in any case: Content-Type, storage class, user metadata. */
+int fs_need_head(struct fs *fs, struct node *n);
 /** Note an entry of a listing. Called with the tree locked.
  *  @param since  tree.change when the request was made
  *  @return the node, or NULL (hidden, removed since, no memory) */
@@ -216,12 +221,13 @@ struct fs_meta_change {
 	bool set_mode, set_uid, set_gid, set_mtime;
 	uint32_t mode, uid, gid;
 	int64_t mtime_ns;
-	const char *meta_name;  /* user metadata x-oss-meta-NAME; NULL: none */
-	const char *meta_value; /* NULL: remove */
 };
 /** Into the upload of an open or held file, else one CopyObject a second
  *  later (metadata of a stored object). */
 int fs_change_meta(struct fs *fs, uint64_t ino, const struct fs_meta_change *m);
+/** One x-oss-meta-NAME; value NULL removes (-ENODATA: there is none). */
+void fs_set_user_meta(struct fs *fs, uint64_t ino, const char *name,
+		      const char *value, struct fs_done done);
 /** A CopyObject for a node's changed metadata, in a second. */
 void fs_schedule_meta(struct fs *fs, struct node *n);
 /** Finish renames and metadata changes that a crash interrupted. */

@@ -100,7 +100,6 @@ static void note_file(struct fs *fs, struct node *n,
 	if (node_set_object(n, &id) < 0)
 		return;
 	n->meta_known = false;
-	n->link_known = false;
 	n->kind = NODE_FILE;
 	n->mode = S_IFREG | fs->conf.file_mode;
 	n->uid = fs->conf.uid;
@@ -275,22 +274,13 @@ static bool recall_meta(struct fs *fs, struct node *n, const char *key)
 	return true;
 }
 
-int fs_need_meta(struct fs *fs, struct node *n)
+static int head_node(struct fs *fs, struct node *n, const char *key)
 {
 	struct oss_object o = {0};
 	struct oss_reply reply = {0};
 	struct oss_ctl ctl = fs_ctl(fs);
-	char key[1024];
-	int rc;
+	int rc = fs->d.store.ops->head(fs->d.store.self, key, &ctl, &o, &reply);
 
-	lock_acquire(&fs->tree.lock);
-	rc = fs_key_locked(fs, n, key);
-	lock_release(&fs->tree.lock);
-	if (rc < 0)
-		return rc;
-	if (!key[0] || recall_meta(fs, n, key))
-		return 0;
-	rc = fs->d.store.ops->head(fs->d.store.self, key, &ctl, &o, &reply);
 	if (rc == 0)
 		fs_note_object(fs, n, key, &o);
 	else if (rc != -ENOENT)
@@ -298,6 +288,36 @@ int fs_need_meta(struct fs *fs, struct node *n)
 			       rc);
 	oss_object_release(&o);
 	return rc;
+}
+
+static int key_of_node(struct fs *fs, struct node *n, char key[1024])
+{
+	int rc;
+
+	lock_acquire(&fs->tree.lock);
+	rc = fs_key_locked(fs, n, key);
+	lock_release(&fs->tree.lock);
+	return rc;
+}
+
+int fs_need_meta(struct fs *fs, struct node *n)
+{
+	char key[1024];
+	int rc = key_of_node(fs, n, key);
+
+	if (rc < 0)
+		return rc;
+	if (!key[0] || recall_meta(fs, n, key))
+		return 0;
+	return head_node(fs, n, key);
+}
+
+int fs_need_head(struct fs *fs, struct node *n)
+{
+	char key[1024];
+	int rc = key_of_node(fs, n, key);
+
+	return rc < 0 ? rc : head_node(fs, n, key);
 }
 
 /* -- asking ------------------------------------------------------------------------- */

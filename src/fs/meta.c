@@ -47,8 +47,7 @@ static int props_asked(struct fs *fs, const char *key,
 	struct oss_object o = {0};
 	struct oss_reply reply = {0};
 	struct oss_ctl ctl = fs_ctl(fs);
-	int rc = fs->d.store.ops->head(fs->d.store.self, key, &ctl, &o,
-				       &reply);
+	int rc = fs->d.store.ops->head(fs->d.store.self, key, &ctl, &o, &reply);
 
 	if (rc < 0)
 		fs_log_failure("asking for an object's metadata", key, &reply,
@@ -133,7 +132,7 @@ static int carry_out(struct fs *fs, struct node *n, const char *key)
 	if (n->kind == NODE_DIR) {
 		rc = put_marker(fs, n, key, &now);
 	} else {
-		rc = fs_take_pending_props(fs, n, key, &props);
+		rc = fs_props_of(fs, n, key, &props);
 		if (rc == 0)
 			rc = copy_onto_itself(fs, key, &id, &props, &now);
 		staging_props_release(&props);
@@ -349,4 +348,106 @@ out:
 	tree_unpin_locked(&fs->tree, n);
 	lock_release(&fs->tree.lock);
 	return rc;
+}
+
+/* -- one x-oss-meta-NAME of a stored object ---------------------------------------------------- */
+
+struct user_meta {
+	struct fs *fs;
+	struct node *n; /* pinned */
+	char key[1024];
+	char *name, *value;
+	struct fs_done done;
+};
+
+static void user_meta_done(struct user_meta *u, int rc)
+{
+	struct fs *fs = u->fs;
+	struct fs_done done = u->done;
+
+	lock_acquire(&fs->tree.lock);
+	tree_unpin_locked(&fs->tree, u->n);
+	lock_release(&fs->tree.lock);
+	free(u->name);
+	free(u->value);
+	free(u);
+	done.fn(done.arg, rc);
+}
+
+static int change_props(struct user_meta *u, struct staging_props *props)
+{
+	if (u->value)
+		return kvs_set(&props->meta, u->name, u->value);
+	return kvs_remove(&props->meta, u->name) ? 0 : -ENODATA;
+}
+
+static void user_meta_run(void *arg)
+{
+	struct user_meta *u = arg;
+	struct fs *fs = u->fs;
+	struct staging_props props = {0};
+	struct object_id id, now;
+	int rc = fs_props_of(fs, u->n, u->key, &props);
+
+	lock_acquire(&fs->tree.lock);
+	node_object_id(u->n, &id);
+	lock_release(&fs->tree.lock);
+	if (rc == 0)
+		rc = change_props(u, &props);
+	if (rc == 0)
+		rc = copy_onto_itself(fs, u->key, &id, &props, &now);
+	staging_props_release(&props);
+	if (rc == 0) {
+		lock_acquire(&fs->tree.lock);
+		rc = node_set_object(u->n, &now);
+		tree_changed_locked(&fs->tree, u->n);
+		lock_release(&fs->tree.lock);
+	}
+	user_meta_done(u, rc);
+}
+
+static void user_meta_dropped(void *arg)
+{
+	user_meta_done(arg, -ESHUTDOWN);
+}
+
+void fs_set_user_meta(struct fs *fs, uint64_t ino, const char *name,
+		      const char *value, struct fs_done done)
+{
+	struct user_meta *u = calloc(1, sizeof(*u));
+	struct keyq_task task = {.class = KEYQ_META,
+				 .run = user_meta_run,
+				 .dropped = user_meta_dropped,
+				 .arg = u};
+	int rc = u ? 0 : -ENOMEM;
+
+	if (u) {
+		u->fs = fs;
+		u->done = done;
+		u->name = str_dup(name);
+		u->value = str_dup(value);
+		lock_acquire(&fs->tree.lock);
+		u->n = tree_by_ino_locked(&fs->tree, ino);
+		rc = u->n ? fs_key_locked(fs, u->n, u->key) : -ENOENT;
+		if (rc == 0)
+			tree_pin_locked(u->n);
+		lock_release(&fs->tree.lock);
+	}
+	if (rc < 0 || !u) {
+		if (u) {
+			free(u->name);
+			free(u->value);
+			free(u);
+		}
+		done.fn(done.arg, rc);
+		return;
+	}
+	if (file_set_user_meta(fs, u->n, name, value, &rc)) {
+		user_meta_done(u, rc);
+		return;
+	}
+	task.key = u->key;
+	rc = keyq_submit(fs->d.queue, &task);
+	if (rc < 0)
+		user_meta_done(u, rc);
 }

@@ -48,7 +48,7 @@ struct node {
 	bool maybe_stored : 1; /* an upload was begun and its end is not known */
 	bool meta_known : 1;   /* mode, owner, mtime are the object's own */
 	bool meta_dirty : 1;   /* changed here; a CopyObject is due */
-	bool link_known : 1;
+	bool meta_scheduled : 1;
 
 	char *name;
 	struct node *parent; /* NULL: the root, or unlinked */
