@@ -73,9 +73,6 @@ void file_note_closing(struct fs *fs, uint64_t ino);
 /** Decide, upload where it is the end, answer when it is done. */
 void file_flush(struct handle *h, const struct caller *who,
 		struct fs_done done);
-/** A request that waits in file_flush() was interrupted: give up waiting only
- *  when its task is being killed. @return true: done was called (-EINTR) */
-bool file_interrupt_flush(struct fs *fs, void *done_arg, pid_t tid);
 void file_release(struct handle *h);
 /** The node's upload outcome is there, or none is coming: getxattr. @return true:
  *  done will be called; false: nothing to wait for */

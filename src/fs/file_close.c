@@ -92,22 +92,14 @@ int file_freeze_locked(struct file *f, const struct process *who,
 
 /* -- uploading -------------------------------------------------------------------- */
 
-/* A FLUSH that waits for its upload. In fs->waits, by the tree's lock. */
+/* A FLUSH that waits for its upload. */
 struct flush_wait {
-	struct flush_wait *next, *prev;
 	struct file *file;
-	struct staging *staging;
 	struct fs_done done;
 };
 
 static void wait_free(struct flush_wait *w)
 {
-	struct fs *fs = w->file->fs;
-
-	lock_acquire(&fs->tree.lock);
-	DL_DELETE(fs->waits, w);
-	lock_release(&fs->tree.lock);
-	staging_put(w->staging);
 	file_put(w->file);
 	free(w);
 }
@@ -133,42 +125,10 @@ static struct flush_wait *wait_new(struct file *f, struct fs_done done)
 	if (!w)
 		return NULL;
 	w->done = done;
-	w->staging = staging_get(f->now);
 	lock_acquire(&f->fs->tree.lock);
 	w->file = file_ref_locked(f);
-	DL_APPEND(f->fs->waits, w);
 	lock_release(&f->fs->tree.lock);
 	return w;
-}
-
-bool file_interrupt_flush(struct fs *fs, void *done_arg, pid_t tid)
-{
-	struct flush_wait *w;
-	struct staging *s = NULL;
-	struct fs_done done = {0};
-
-	if (!process_is_killed(tid))
-		return false;
-	lock_acquire(&fs->tree.lock);
-	DL_FOREACH(fs->waits, w)
-	{
-		if (w->done.arg == done_arg)
-			break;
-	}
-	if (w) {
-		s = staging_get(w->staging);
-		done = w->done;
-	}
-	lock_release(&fs->tree.lock);
-	/* From here on w is but a name: who unwatches it owns it. */
-	if (!s || !uploader_unwatch(fs->d.uploader, s, w)) {
-		staging_put(s);
-		return false;
-	}
-	staging_put(s);
-	wait_free(w);
-	done.fn(done.arg, -EINTR);
-	return true;
 }
 
 struct pending_close {

@@ -8,6 +8,8 @@
 
 #include "fs/file.h"
 
+struct flush_wait; /* file_close.c */
+
 /** A generation that was closed and then written again: the uploader's. */
 struct generation {
 	struct generation *next;

@@ -28,7 +28,6 @@
 #include "upload/uploader.h"
 
 struct read_cache;
-struct flush_wait;
 struct part_pool;
 struct recall;
 
