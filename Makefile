@@ -73,7 +73,7 @@ endif
 
 # One archive for each part that links alone: the emulator and the receiver
 # share util with the daemon and nothing else.
-DAEMON_DIRS := config http oss callback state upload download fs ctl
+DAEMON_DIRS := config http oss callback state upload download fs ctl daemon
 lib_util     := $(wildcard src/util/*.c)
 lib_ackfs    := $(foreach d,$(DAEMON_DIRS),$(wildcard src/$(d)/*.c))
 lib_emulator := $(filter-out src/emulator/main.c,$(wildcard src/emulator/*.c))
@@ -200,7 +200,7 @@ build/fuzz/%: tests/fuzz/%.c $(lib_ackfs) $(lib_util)
 	$(say) FUZZ $@
 	$(Q)clang $(STD) $(PKGS_CFLAGS) $(UTHASH) -DACK_DEBUG -O1 -g -pthread \
 	    -fsanitize=fuzzer,address,undefined -o $@ $< \
-	    $(filter-out src/fs/% src/ctl/%,$(lib_ackfs)) $(lib_util) $(LIBS)
+	    $(filter-out src/fs/% src/ctl/% src/daemon/%,$(lib_ackfs)) $(lib_util) $(LIBS)
 fuzz: $(FUZZERS)
 	for f in $(FUZZERS); do \
 	    mkdir -p build/corpus/$$(basename $$f) && \

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/mount.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "fs/ops.h"
+#include "fs/session.h"
+#include "util/buf.h"
+#include "util/log.h"
+#include "util/thread.h"
+
+/** One WRITE's most, and a READ's. */
+#define MAX_IO (1u << 20)
+/** RELEASEs queue behind this in the kernel (fuse-facts 5). */
+#define MAX_BACKGROUND 4096
+
+/** Something for the kernel to forget. */
+struct notice {
+	struct notice *next;
+	uint64_t ino;
+	char name[256]; /* "": the inode's pages and attributes */
+};
+
+struct mount {
+	struct fs *fs;
+	struct mount_conf conf;
+	struct fuse_session *session;
+	bool mounted;
+	/* Notices go out from a thread of their own: inside a handler
+	   they can deadlock with the kernel (fuse-facts 20). */
+	struct lock lock;
+	struct cond wake;
+	struct notice *notices;
+	bool stopping, notifying;
+	pthread_t notifier;
+};
+
+static void init(void *userdata, struct fuse_conn_info *conn)
+{
+	const struct fs *fs = userdata;
+	const struct mount *m = fs->notify_arg;
+
+	conn->max_write = MAX_IO;
+	conn->max_readahead = MAX_IO;
+	conn->max_background = MAX_BACKGROUND;
+	conn->congestion_threshold = MAX_BACKGROUND;
+	conn->time_gran = 1;
+	conn->want |= conn->capable &
+		      (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
+		       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
+		       FUSE_CAP_ASYNC_READ | FUSE_CAP_SPLICE_READ |
+		       FUSE_CAP_SPLICE_MOVE | FUSE_CAP_CACHE_SYMLINKS |
+		       FUSE_CAP_AUTO_INVAL_DATA);
+	/* No writeback cache: its WRITEs hide who wrote (fuse-facts 15). */
+	conn->want &= ~(unsigned)FUSE_CAP_WRITEBACK_CACHE;
+	if (m->conf.ready)
+		m->conf.ready(m->conf.ready_arg);
+}
+
+/* -- notices ---------------------------------------------------------------------------- */
+
+static void push(struct mount *m, uint64_t ino, const char *name)
+{
+	struct notice *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return; /* the kernel's own time-out sees to it */
+	n->ino = ino;
+	strncat(n->name, name, sizeof(n->name) - 1);
+	lock_acquire(&m->lock);
+	LL_APPEND(m->notices, n);
+	cond_signal(&m->wake);
+	lock_release(&m->lock);
+}
+
+static void notice_inode(void *arg, uint64_t ino)
+{
+	push(arg, ino, "");
+}
+
+static void notice_name(void *arg, uint64_t parent, const char *name)
+{
+	push(arg, parent, name);
+}
+
+static void send_notice(struct mount *m, const struct notice *n)
+{
+	if (n->name[0])
+		fuse_lowlevel_notify_inval_entry(m->session, n->ino, n->name,
+						 strlen(n->name));
+	else
+		fuse_lowlevel_notify_inval_inode(m->session, n->ino, 0, 0);
+}
+
+static void *notifier_main(void *arg)
+{
+	struct mount *m = arg;
+
+	lock_acquire(&m->lock);
+	while (!m->stopping) {
+		struct notice *n = m->notices;
+
+		if (!n) {
+			cond_wait(&m->wake, &m->lock);
+			continue;
+		}
+		LL_DELETE(m->notices, n);
+		lock_release(&m->lock);
+		send_notice(m, n);
+		free(n);
+		lock_acquire(&m->lock);
+	}
+	lock_release(&m->lock);
+	return NULL;
+}
+
+/* -- mounting ------------------------------------------------------------------------------ */
+
+static void fuse_log_line(enum fuse_log_level level, const char *fmt,
+			  va_list ap) ACK_PRINTF(2, 0);
+
+static void fuse_log_line(enum fuse_log_level level, const char *fmt,
+			  va_list ap)
+{
+	AUTO(buf_release) struct buf line = BUF_INIT;
+
+	buf_vaddf(&line, fmt, ap);
+	while (line.len && line.data[line.len - 1] == '\n')
+		buf_truncate(&line, line.len - 1);
+	log_write(level <= FUSE_LOG_ERR      ? LOG_LVL_ERR
+		  : level <= FUSE_LOG_NOTICE ? LOG_LVL_NOTICE
+					     : LOG_LVL_DEBUG,
+		  "libfuse: %s", buf_str(&line));
+}
+
+static int make_session(struct mount *m)
+{
+	static const char program[] = "ackfs";
+	struct fuse_lowlevel_ops ops = {.init = init};
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	AUTO(buf_release) struct buf opts = BUF_INIT;
+	int rc;
+
+	ops_add_file(&ops);
+	ops_add_dir(&ops);
+	ops_add_meta(&ops);
+	ops_add_xattr(&ops);
+	buf_addf(&opts, "default_permissions,subtype=ackfs,fsname=%s%s%s",
+		 m->conf.fsname, m->conf.allow_other ? ",allow_other" : "",
+		 m->conf.read_only ? ",ro" : "");
+	rc = buf_error(&opts);
+	if (rc == 0 && (fuse_opt_add_arg(&args, program) < 0 ||
+			fuse_opt_add_arg(&args, "-o") < 0 ||
+			fuse_opt_add_arg(&args, buf_str(&opts)) < 0 ||
+			(m->conf.debug && fuse_opt_add_arg(&args, "-d") < 0)))
+		rc = -ENOMEM;
+	if (rc == 0) {
+		m->session = fuse_session_new(&args, &ops, sizeof(ops), m->fs);
+		if (!m->session)
+			rc = -EINVAL;
+	}
+	fuse_opt_free_args(&args);
+	return rc;
+}
+
+int mount_new(struct fs *fs, const struct mount_conf *conf, struct mount **out,
+	      char **why)
+{
+	struct mount *m = calloc(1, sizeof(*m));
+	int rc;
+
+	if (!m)
+		return -ENOMEM;
+	m->fs = fs;
+	m->conf = *conf;
+	lock_init(&m->lock, LOCK_LEAF);
+	cond_init(&m->wake);
+	fuse_set_log_func(fuse_log_line);
+	fs->notify_arg = m;
+	fs->invalidate = notice_inode;
+	fs->invalidate_name = notice_name;
+	rc = make_session(m);
+	if (rc == 0 && fuse_session_mount(m->session, conf->mountpoint) != 0) {
+		rc = -EIO;
+		*why = str_printf(
+			"cannot mount on %s; is it a folder, is /dev/fuse there, may you mount it?",
+			conf->mountpoint);
+	}
+	m->mounted = rc == 0;
+	if (rc == 0)
+		rc = thread_start(&m->notifier, "ackfs-notify", notifier_main,
+				  m);
+	m->notifying = rc == 0 && m->mounted;
+	if (rc < 0) {
+		mount_free(m);
+		return rc;
+	}
+	*out = m;
+	return 0;
+}
+
+static void closing(void *arg, uint64_t ino)
+{
+	file_note_closing(arg, ino);
+}
+
+int mount_run(struct mount *m)
+{
+	const struct session_conf conf = {.closing = closing,
+					  .closing_arg = m->fs};
+
+	return session_run(m->session, &conf);
+}
+
+void mount_stop(struct mount *m)
+{
+	session_stop(m->session);
+}
+
+void mount_free(struct mount *m)
+{
+	struct notice *n, *tmp;
+
+	if (!m)
+		return;
+	if (m->notifying) {
+		lock_acquire(&m->lock);
+		m->stopping = true;
+		cond_signal(&m->wake);
+		lock_release(&m->lock);
+		pthread_join(m->notifier, NULL);
+	}
+	m->fs->invalidate = NULL;
+	m->fs->invalidate_name = NULL;
+	if (m->mounted)
+		fuse_session_unmount(m->session);
+	if (m->session)
+		fuse_session_destroy(m->session);
+	LL_FOREACH_SAFE(m->notices, n, tmp)
+	{
+		free(n);
+	}
+	cond_destroy(&m->wake);
+	lock_destroy(&m->lock);
+	free(m);
+}
