@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,10 +165,16 @@ static void words_free(struct words *w)
 	free(w->items);
 }
 
-static int refuse(const char *fmt, const char *what)
+static int refuse(const char *fmt, ...) ACK_PRINTF(1, 2);
+
+static int refuse(const char *fmt, ...)
 {
-	fprintf(stderr, "ackfs: ");
-	fprintf(stderr, fmt, what);
+	va_list ap;
+
+	fputs("ackfs: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
 	fputc('\n', stderr);
 	return -EINVAL;
 }

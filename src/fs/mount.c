@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <utlist.h>
 
 #include "fs/ops.h"
@@ -28,6 +29,7 @@ struct mount {
 	struct fs *fs;
 	struct mount_conf conf;
 	struct fuse_session *session;
+	int stop_fd; /* an eventfd */
 	bool mounted;
 	/* Notices go out from a thread of their own: inside a handler
 	   they can deadlock with the kernel (fuse-facts 20). */
@@ -176,13 +178,14 @@ int mount_new(struct fs *fs, const struct mount_conf *conf, struct mount **out,
 		return -ENOMEM;
 	m->fs = fs;
 	m->conf = *conf;
+	m->stop_fd = eventfd(0, EFD_CLOEXEC);
 	lock_init(&m->lock, LOCK_LEAF);
 	cond_init(&m->wake);
 	fuse_set_log_func(fuse_log_line);
 	fs->notify_arg = m;
 	fs->invalidate = notice_inode;
 	fs->invalidate_name = notice_name;
-	rc = make_session(m);
+	rc = m->stop_fd < 0 ? -errno : make_session(m);
 	if (rc == 0 && fuse_session_mount(m->session, conf->mountpoint) != 0) {
 		rc = -EIO;
 		*why = str_printf(
@@ -202,22 +205,29 @@ int mount_new(struct fs *fs, const struct mount_conf *conf, struct mount **out,
 	return 0;
 }
 
-static void closing(void *arg, uint64_t ino)
+static void closing(void *arg, uint64_t ino, uint32_t opcode, uint64_t unique)
 {
+	(void)opcode;
+	(void)unique;
 	file_note_closing(arg, ino);
 }
 
 int mount_run(struct mount *m)
 {
-	const struct session_conf conf = {.closing = closing,
-					  .closing_arg = m->fs};
+	const struct session_conf conf = {
+		.closing = closing, .arg = m->fs, .stop_fd = m->stop_fd};
 
 	return session_run(m->session, &conf);
 }
 
 void mount_stop(struct mount *m)
 {
-	session_stop(m->session);
+	const uint64_t one = 1;
+	ssize_t n;
+
+	do
+		n = write(m->stop_fd, &one, sizeof(one));
+	while (n < 0 && errno == EINTR);
 }
 
 void mount_free(struct mount *m)
@@ -239,6 +249,8 @@ void mount_free(struct mount *m)
 		fuse_session_unmount(m->session);
 	if (m->session)
 		fuse_session_destroy(m->session);
+	if (m->stop_fd >= 0)
+		close(m->stop_fd);
 	LL_FOREACH_SAFE(m->notices, n, tmp)
 	{
 		free(n);
