@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * What the parts of the uploader share: its surroundings, and what steers one
+ * attempt.
+ *
+ * Layer    upload (internal).
+ */
+#ifndef ACKFS_UPLOAD_ENV_H
+#define ACKFS_UPLOAD_ENV_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "upload/uploader.h"
+
+struct part_pool;
+
+/** Constant while uploads run. */
+struct upload_env {
+	struct uploader_conf conf; /* strings owned by the uploader */
+	struct uploader_deps deps;
+	struct part_pool *parts;
+};
+
+/** Steers and watches one file's upload; shared with whoever cancels it. */
+struct upload_run {
+	atomic_bool cancel;
+	_Atomic uint64_t sent;       /* body bytes, repeated ones too */
+	_Atomic int64_t last_ms;     /* clock_mono_ms() of the last byte read */
+	atomic_bool is_sent;         /* the last byte is out: let it finish */
+	_Atomic int64_t deadline_ms; /* clock_mono_ms(); 0: not attempted */
+};
+
+/** For one request that moves `bytes`: it may take that much longer at a slow
+ *  but working line; the uploader's watch breaks off what stands still. */
+struct oss_ctl run_ctl(const struct upload_env *env, struct upload_run *run,
+		       uint64_t bytes);
+
+/** Bring [off, off+len) of the base into the staged file where it is missing.
+ *  @return 0, -ECANCELED, -ESTALE (the base has changed), -errno */
+int staged_fill(const struct upload_env *env, struct staging *s,
+		const struct upload_run *run, uint64_t off, uint64_t len);
+
+/** A range of a staged file as a request's body. */
+struct staged_source {
+	struct staging *s;
+	uint64_t off;
+	struct upload_run *run;
+	uint64_t whole; /* > 0: the only body of its upload, so many bytes long:
+			   run->is_sent follows it */
+};
+struct oss_source staged_source(struct staged_source *from, uint64_t len);
+
+/** CRC-64 of the whole local file. @return 0; -ENODATA: parts are missing;
+ *  -errno */
+int staged_crc64(struct staging *s, uint64_t *out);
+
+#endif
