@@ -16,10 +16,12 @@ struct oss_ctl run_ctl(const struct upload_env *env, struct upload_run *run,
 		       uint64_t bytes)
 {
 	int64_t now = clock_mono_ms();
-	int64_t until = atomic_load(&run->deadline_ms);
+	int64_t began = atomic_load(&run->began_ms);
+	int64_t last = atomic_load(&run->last_ms);
+	int64_t until = last > began ? last : began;
 
-	if (until == 0)
-		until = now + env->conf.retry_deadline_ms;
+	/* Of a file that is still written no attempt has begun. */
+	until = (until ? until : now) + env->conf.retry_deadline_ms;
 	if (until < now + LEAST_MS)
 		until = now + LEAST_MS;
 	return (struct oss_ctl){
@@ -27,6 +29,11 @@ struct oss_ctl run_ctl(const struct upload_env *env, struct upload_run *run,
 		.cancel = &run->cancel,
 		.progress = &run->sent,
 	};
+}
+
+void run_moved(struct upload_run *run)
+{
+	atomic_store(&run->last_ms, clock_mono_ms());
 }
 
 int staged_fill(const struct upload_env *env, struct staging *s,
@@ -57,7 +64,7 @@ static ssize_t source_read(void *arg, void *to, size_t len, uint64_t off)
 	if (n == 0) /* it was truncated meanwhile */
 		return -EIO;
 	if (n > 0) {
-		atomic_store(&from->run->last_ms, clock_mono_ms());
+		run_moved(from->run);
 		if (from->whole > 0)
 			atomic_store(&from->run->is_sent,
 				     off + (uint64_t)n == from->whole);

@@ -26,16 +26,23 @@ struct upload_env {
 /** Steers and watches one file's upload; shared with whoever cancels it. */
 struct upload_run {
 	atomic_bool cancel;
-	_Atomic uint64_t sent;       /* body bytes, repeated ones too */
-	_Atomic int64_t last_ms;     /* clock_mono_ms() of the last byte read */
-	atomic_bool is_sent;         /* the last byte is out: let it finish */
-	_Atomic int64_t deadline_ms; /* clock_mono_ms(); 0: not attempted */
+	_Atomic uint64_t sent;     /* body bytes, repeated ones too */
+	_Atomic int64_t began_ms;  /* clock_mono_ms() of the attempt */
+	_Atomic int64_t last_ms;   /* of the last byte that was read */
+	atomic_bool is_sent;       /* the last byte is out: let it finish */
+	atomic_bool is_completing; /* all parts are there */
 };
 
-/** For one request that moves `bytes`: it may take that much longer at a slow
- *  but working line; the uploader's watch breaks off what stands still. */
+/**
+ * For one request that moves `bytes`, on this side or the other: it ends
+ * retry_deadline after the last byte that moved, and what a slow but working
+ * line needs for the bytes comes on top; what stands still is broken off by the
+ * uploader's watch.
+ */
 struct oss_ctl run_ctl(const struct upload_env *env, struct upload_run *run,
 		       uint64_t bytes);
+/** Something went forward. */
+void run_moved(struct upload_run *run);
 
 /** Bring [off, off+len) of the base into the staged file where it is missing.
  *  @return 0, -ECANCELED, -ESTALE (the base has changed), -errno */

@@ -24,7 +24,7 @@ int finish_by_copy(const struct upload_env *env, struct upload_run *run,
 		   const struct upload_want *want, struct oss_put_result *out)
 {
 	struct oss_props props = upload_props_oss(want->props);
-	struct oss_ctl ctl = run_ctl(env, run, 0);
+	struct oss_ctl ctl;
 	struct object_id id;
 	struct object_copy c = {
 		.src = key,
@@ -33,10 +33,12 @@ int finish_by_copy(const struct upload_env *env, struct upload_run *run,
 		.props = &props,
 		.callback = want->callback,
 		.callback_urls = want->callback_urls,
-		.deadline_ms = ctl.deadline_ms,
 		.cancel = &run->cancel,
 	};
 
+	run_moved(run); /* the bytes are there */
+	ctl = run_ctl(env, run, size);
+	c.deadline_ms = ctl.deadline_ms;
 	props.forbid_overwrite = false;
 	object_id_of_put(out, size, &id);
 	oss_put_result_release(out);

@@ -9,8 +9,9 @@
 
 /* Shorter untouched ranges are sent again: a request costs more. */
 #define COPY_MIN ((uint64_t)1 << 20)
-/* Copies go in pieces, side by side. */
-#define COPY_PIECE ((uint64_t)512 << 20)
+/* Copies go in pieces, side by side, each done well before a request counts as
+ * standing still. */
+#define COPY_PIECE ((uint64_t)256 << 20)
 
 void layout_release(struct layout *l)
 {

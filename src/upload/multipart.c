@@ -150,6 +150,7 @@ static int copy_part(struct multipart *m, struct mpart *p,
 	if (rc == 0) {
 		done->size = p->at.len;
 		atomic_fetch_add(&m->run->sent, p->at.len);
+		run_moved(m->run);
 	}
 	return rc;
 }
@@ -326,6 +327,25 @@ int multipart_abort_id(const struct upload_env *env, const char *key,
 		   LOG_Q(key), upload_id,
 		   oss_reply_describe(&reply, text, sizeof(text)));
 	return rc;
+}
+
+bool multipart_is_for(const struct multipart *m, const char *key)
+{
+	return strcmp(m->key, key) == 0;
+}
+
+char *multipart_detach(struct multipart *m)
+{
+	char *id;
+
+	part_group_drop(m->group);
+	(void)part_group_wait(m->group);
+	unqueue(m);
+	id = take_ptr(m->upload_id);
+	if (m->is_journaled)
+		(void)staging_set_upload(m->s, NULL, 0);
+	m->is_journaled = m->journals_parts = false;
+	return id;
 }
 
 void multipart_abort(struct multipart *m)
@@ -776,6 +796,7 @@ static int finish(struct multipart *m, const struct upload_want *want,
 		journal_upload(m, 0);
 	*stored = fits && m->is_streamed ? &m->begun : want->props;
 	atomic_store(&m->run->is_sent, true);
+	atomic_store(&m->run->is_completing, true);
 	rc = complete(m, want->props->forbid_overwrite,
 		      fits ? want->callback : NULL, want->callback_urls, out,
 		      &looked_up);

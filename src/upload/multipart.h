@@ -56,6 +56,12 @@ int multipart_send(struct multipart *m, const struct upload_want *want,
 /** Give up what was sent: abort on OSS, forget in the journal. */
 void multipart_abort(struct multipart *m);
 
+/** Was it begun under this key? */
+bool multipart_is_for(const struct multipart *m, const char *key);
+/** Waits for what runs.  @return the upload's id (heap; NULL: none), which m
+ *  and the journal know no longer: the caller aborts it */
+char *multipart_detach(struct multipart *m);
+
 /** Abort one upload (10 s at most) and forget it where that succeeded.
  *  @return 0 or -errno */
 int multipart_abort_id(const struct upload_env *env, const char *key,
