@@ -71,7 +71,11 @@ static int run_walk(sqlite3 *sql, void *arg)
 	struct walk *w = arg;
 	AUTO(sql_done) sqlite3_stmt *st = NULL;
 	int rc = sql_get(
-		sql, "SELECT upload_id, key FROM uploads ORDER BY rowid", &st);
+		sql,
+		"SELECT upload_id, key FROM uploads WHERE upload_id NOT IN"
+		" (SELECT upload_id FROM staged_detail"
+		"  WHERE upload_id IS NOT NULL) ORDER BY rowid",
+		&st);
 
 	while (rc >= 0 && (rc = sql_step(st)) > 0) {
 		AUTO_FREE char *id = NULL;
@@ -86,9 +90,10 @@ static int run_walk(sqlite3 *sql, void *arg)
 	return rc;
 }
 
-int mpu_walk(struct db *db,
-	     void (*fn)(void *arg, const char *key, const char *upload_id),
-	     void *arg)
+int mpu_walk_orphans(struct db *db,
+		     void (*fn)(void *arg, const char *key,
+				const char *upload_id),
+		     void *arg)
 {
 	struct walk w = {.found = KVS_INIT};
 	/* On the writer's connection: it sees what is still queued. */

@@ -18,9 +18,11 @@ struct db;
 int mpu_note(struct db *db, const char *key, const char *upload_id);
 /** Completed or aborted. Not waited for. */
 int mpu_forget(struct db *db, const char *upload_id);
-/** fn is called outside the database. @return 0 or -errno */
-int mpu_walk(struct db *db,
-	     void (*fn)(void *arg, const char *key, const char *upload_id),
-	     void *arg);
+/** Those that no staged file goes on with. fn is called outside the database.
+ *  @return 0 or -errno */
+int mpu_walk_orphans(struct db *db,
+		     void (*fn)(void *arg, const char *key,
+				const char *upload_id),
+		     void *arg);
 
 #endif

@@ -69,20 +69,13 @@ static const char version_1[] =
 	" storage_class TEXT, crc64 INTEGER, tag_count INTEGER NOT NULL,"
 	" PRIMARY KEY(dir, name)) WITHOUT ROWID;"
 	"CREATE TABLE metachanges("
-<<<<<<< HEAD
 	" dir TEXT NOT NULL, name TEXT NOT NULL, etag TEXT NOT NULL,"
 	" size INTEGER NOT NULL, modified_ms INTEGER NOT NULL,"
 	" version_id TEXT NOT NULL, content_type TEXT, meta BLOB, kept BLOB,"
 	" storage_class TEXT, crc64 INTEGER, tag_count INTEGER NOT NULL,"
 	" PRIMARY KEY(dir, name)) WITHOUT ROWID;"
-=======
-	" key TEXT PRIMARY KEY, etag TEXT NOT NULL, size INTEGER NOT NULL,"
-	" modified_ms INTEGER NOT NULL, version_id TEXT NOT NULL,"
-	" content_type TEXT, meta BLOB, kept BLOB, storage_class TEXT,"
-	" crc64 INTEGER, tag_count INTEGER NOT NULL) WITHOUT ROWID;"
 	/* Multipart uploads that are neither completed nor aborted. */
 	"CREATE TABLE uploads(upload_id TEXT PRIMARY KEY, key TEXT NOT NULL);"
->>>>>>> d9bb449 (wip2)
 	"CREATE TABLE intents("
 	" id INTEGER PRIMARY KEY AUTOINCREMENT, src TEXT NOT NULL,"
 	" dst TEXT NOT NULL, src_etag TEXT NOT NULL,"

@@ -229,7 +229,8 @@ static int store(struct work *w)
 
 	/* Whose is it?  Ours, where an answer may have been lost. */
 	if (rc == -EEXIST && w->props.forbid_overwrite &&
-	    (w->put.reply.attempts > 1 || w->info.attempts > 1))
+	    (w->put.reply.attempts > 1 || w->info.attempts > 0 ||
+	     w->info.closed_ms < w->env->started_real_ms))
 		rc = finish_own(w->env, w->a->run, w->a->s, w->info.key, &want,
 				&w->put);
 	return rc;

@@ -12,6 +12,27 @@
 /* A request that is nearly over gets a chance. */
 enum { LEAST_MS = 1000, CRC_BLOCK = 256 << 10 };
 
+struct upload_run *run_new(void)
+{
+	struct upload_run *run = calloc(1, sizeof(*run));
+
+	if (run)
+		atomic_init(&run->refs, 1);
+	return run;
+}
+
+struct upload_run *run_get(struct upload_run *run)
+{
+	atomic_fetch_add(&run->refs, 1);
+	return run;
+}
+
+void run_put(struct upload_run *run)
+{
+	if (run && atomic_fetch_sub(&run->refs, 1) == 1)
+		free(run);
+}
+
 struct oss_ctl run_ctl(const struct upload_env *env, struct upload_run *run,
 		       uint64_t bytes)
 {
@@ -37,7 +58,7 @@ void run_moved(struct upload_run *run)
 }
 
 int staged_fill(const struct upload_env *env, struct staging *s,
-		const struct upload_run *run, uint64_t off, uint64_t len)
+		struct upload_run *run, uint64_t off, uint64_t len)
 {
 	uint64_t miss_off, miss_len;
 	int rc = 0;
@@ -52,6 +73,10 @@ int staged_fill(const struct upload_env *env, struct staging *s,
 		/* The object that it shares bytes with is gone. */
 		if (rc == -ENOENT)
 			rc = -ESTALE;
+		if (rc == 0) {
+			atomic_fetch_add(&run->filled, miss_len);
+			run_moved(run);
+		}
 	}
 	return rc;
 }

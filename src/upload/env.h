@@ -21,17 +21,27 @@ struct upload_env {
 	struct uploader_conf conf; /* strings owned by the uploader */
 	struct uploader_deps deps;
 	struct part_pool *parts;
+	int64_t started_real_ms; /* files closed before were perhaps sent by
+				    another run */
 };
 
 /** Steers and watches one file's upload; shared with whoever cancels it. */
 struct upload_run {
+	atomic_int refs;
 	atomic_bool cancel;
 	_Atomic uint64_t sent;     /* body bytes, repeated ones too */
+	_Atomic uint64_t filled;   /* bytes of the base that were fetched */
 	_Atomic int64_t began_ms;  /* clock_mono_ms() of the attempt */
 	_Atomic int64_t last_ms;   /* of the last byte that was read */
 	atomic_bool is_sent;       /* the last byte is out: let it finish */
 	atomic_bool is_completing; /* all parts are there */
 };
+
+/** With one reference; NULL: no memory. */
+struct upload_run *run_new(void);
+struct upload_run *run_get(struct upload_run *run);
+/** NULL is fine. */
+void run_put(struct upload_run *run);
 
 /**
  * For one request that moves `bytes`, on this side or the other: it ends
@@ -47,7 +57,7 @@ void run_moved(struct upload_run *run);
 /** Bring [off, off+len) of the base into the staged file where it is missing.
  *  @return 0, -ECANCELED, -ESTALE (the base has changed), -errno */
 int staged_fill(const struct upload_env *env, struct staging *s,
-		const struct upload_run *run, uint64_t off, uint64_t len);
+		struct upload_run *run, uint64_t off, uint64_t len);
 
 /** A range of a staged file as a request's body. */
 struct staged_source {

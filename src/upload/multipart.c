@@ -94,7 +94,7 @@ int multipart_new(const struct upload_env *env, struct staging *s,
 	m->env = env;
 	m->store = env->deps.store;
 	m->s = staging_get(s);
-	m->run = run;
+	m->run = run_get(run);
 	staging_key(s, m->key);
 	m->has_base = staging_base_of(s, &m->base) && m->base.etag[0];
 	m->part_size = layout_part_size(0, env->conf.part_size);
@@ -114,6 +114,7 @@ void multipart_free(struct multipart *m)
 	free(m->upload_id);
 	upload_props_release(&m->begun);
 	staging_put(m->s);
+	run_put(m->run);
 	lock_destroy(&m->lock);
 	free(m);
 }
@@ -342,8 +343,6 @@ char *multipart_detach(struct multipart *m)
 	(void)part_group_wait(m->group);
 	unqueue(m);
 	id = take_ptr(m->upload_id);
-	if (m->is_journaled)
-		(void)staging_set_upload(m->s, NULL, 0);
 	m->is_journaled = m->journals_parts = false;
 	return id;
 }

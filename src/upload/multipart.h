@@ -30,7 +30,8 @@
 
 struct multipart;
 
-/** Nothing is asked of OSS yet. env and run must outlive it; s is referenced. */
+/** Nothing is asked of OSS yet. env must outlive it; s and run are
+ *  referenced. */
 int multipart_new(const struct upload_env *env, struct staging *s,
 		  struct upload_run *run, struct multipart **out);
 /** Waits for parts under way; neither aborts nor completes. NULL is fine. */
@@ -59,7 +60,7 @@ void multipart_abort(struct multipart *m);
 /** Was it begun under this key? */
 bool multipart_is_for(const struct multipart *m, const char *key);
 /** Waits for what runs.  @return the upload's id (heap; NULL: none), which m
- *  and the journal know no longer: the caller aborts it */
+ *  knows no longer: the caller aborts it and sees to the journal */
 char *multipart_detach(struct multipart *m);
 
 /** Abort one upload (10 s at most) and forget it where that succeeded.

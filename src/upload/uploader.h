@@ -7,17 +7,30 @@
  * work on its key.  The first attempt (with the client's retries inside
  * retry_deadline) ends in an outcome, which goes to everybody who watches and to
  * the owner's `event`; a failure leaves the file RETRYING, and the uploader
- * goes on by itself with growing pauses.  A newer close of the same key makes
- * an older one that has not been stored void (if it failed) or waits for it.
+ * goes on by itself with growing pauses; what waiting does not change (403, 400)
+ * waits for uploader_retry_now() or the next start.
+ *
+ * Files of one key are stored in the order of their closes.  One that has
+ * failed becomes void with a newer close of the key when its own close() was
+ * told so (done was given), or when it waits for somebody to act; else (its
+ * close() had returned 0) the newer one waits until it is stored.
+ *
+ * While OSS does not answer at all, one request in growing pauses asks for it,
+ * and all others wait; files that nobody waits for fail at once then.
  *
  * The callback is rendered when it is sent, for the key of then; its
- * outcome goes to the callback log before anybody hears of it.
+ * outcome goes to the callback log before anybody hears of it.  Where it
+ * cannot be rendered the object is stored without, and the record says why.
  *
- * Files of multipart_threshold and more go in parts (upload/multipart.c), with
+ * Files of multipart_threshold and more go in parts (upload/multipart.h), with
  * the callback on CompleteMultipartUpload; finished parts are journaled.
  *
  * Layer    upload: uses state, callback, oss; never fs.
- * Threads  any; no lock may be held by callers, none is held in callbacks.
+ * Threads  any.  Callers may hold locks of a rank below LOCK_UPLOADER: no
+ *          function here calls back, all events and dones come from worker
+ *          threads, which hold no lock.
+ * Blocking submit, cancel, rekey: local disk only, never the network.
+ * Ending   keyq_free(), uploader_free(), then timer_wheel_free().
  */
 #ifndef ACKFS_UPLOAD_UPLOADER_H
 #define ACKFS_UPLOAD_UPLOADER_H
@@ -31,8 +44,9 @@
 #include "state/staging.h"
 #include "upload/keyq.h"
 
-struct rules;
+struct db;
 struct mime;
+struct rules;
 struct timer_wheel;
 struct uploader;
 
@@ -67,10 +81,12 @@ struct uploader_deps {
 	struct db *db;
 	const struct rules *rules;
 	const struct mime *mime;
-	/* The owner of nodes: called once for each attempt of each file, before
-	   the watchers, on a worker thread.  On success the staged file is
-	   DONE and may be discarded or reopened by the owner, which
-	   holds a reference if it wants to keep it. */
+	/* The owner of nodes: called once for each attempt of each file, and for
+	   one that became void (-ECANCELED, superseded), before the watchers,
+	   on a worker thread; never for a file that was cancelled.  On
+	   success the staged file is DONE and may be discarded or reopened by
+	   the owner, which holds a reference if it wants to keep it; without
+	   an event the uploader discards it. */
 	void (*event)(void *arg, struct staging *s,
 		      const struct upload_outcome *o);
 	void *event_arg;
@@ -82,20 +98,22 @@ struct uploader_deps {
 
 int uploader_new(const struct uploader_conf *conf,
 		 const struct uploader_deps *deps, struct uploader **out);
-/** Nothing may run any more: keyq_free() first. */
+/** Nothing may run any more: keyq_free() first. NULL is fine. */
 void uploader_free(struct uploader *u);
 
 typedef void (*upload_done_fn)(void *arg, const struct upload_outcome *o);
 
 /**
  * Queue a CLOSED (or, after a crash, RETRYING) file.
- * @param done  called once with the first attempt's outcome; may be NULL
- * @return 0; -ESHUTDOWN, -ENOMEM: done will not be called
+ * @param done  called once with the first attempt's outcome; may be NULL: then
+ *              its close() has promised it
+ * @return 0; -ESHUTDOWN, -EAGAIN, -ENOMEM: done will not be called, the
+ *         journal has the file for the next start
  */
 int uploader_submit(struct uploader *u, struct staging *s, upload_done_fn done,
 		    void *arg);
 /** Hear of the attempt that is queued or running for this file.
- *  @return 0; -ENOENT: there is none (done will not be called) */
+ *  @return 0; -ENOENT: there is none (done will not be called); -ENOMEM */
 int uploader_watch(struct uploader *u, struct staging *s, upload_done_fn done,
 		   void *arg);
 /** @return true: done will not be called any more for this arg */
@@ -104,22 +122,39 @@ bool uploader_unwatch(struct uploader *u, struct staging *s, void *arg);
  * The file's name is gone (unlink) or it is replaced: an upload that waits or
  * retries is dropped; one that sends is broken off; one whose last byte is out
  * is let finish (the caller queues its own task on the key behind it).
- * Watchers get -ECANCELED. The file is discarded.
+ * Watchers get -ECANCELED, no event comes. The file is discarded: at once when
+ * it does not run, else when it has ended.
  */
 void uploader_cancel(struct uploader *u, struct staging *s);
-/** Waiting or retrying, not running: may it be re-keyed? On true the
- *  caller calls staging_rekey() in `rekey` while nothing can start. */
+/**
+ * A rename of a file that is CLOSED or RETRYING and does not run:
+ * staging_rekey() is made here, while nothing can start, and the upload queues
+ * anew behind earlier work on the new key.
+ * @return 0; -EBUSY: it runs (queue the rename behind it); -ENOENT: not one of
+ *         the uploader's; -errno of staging_rekey()
+ */
 int uploader_rekey(struct uploader *u, struct staging *s, const char *key);
 /** Retry now what waits: one file, or all (NULL). @return how many */
 size_t uploader_retry_now(struct uploader *u, struct staging *s);
-/** A sequential writer has come this far: parts that are whole may go out.
- *  Cheap when there is nothing to do. */
+
+/**
+ * Bytes of an OPEN file were written: a sequential writer's whole parts may go
+ * out.  Every write must be told, after it was made (a part that went out and
+ * was written again is sent again).  Never blocks; cheap when there is nothing
+ * to do.
+ */
 void uploader_wrote(struct uploader *u, struct staging *s, uint64_t off,
 		    uint64_t len);
-/** A streamed file will not be closed: abort its multipart upload. */
+/** Bytes changed otherwise: a truncate (from the new or, when it grew, the old
+ *  size; len UINT64_MAX), a fallocate. */
+void uploader_changed(struct uploader *u, struct staging *s, uint64_t off,
+		      uint64_t len);
+/** An OPEN file will not be closed, or not uploaded: abort what went out of
+ *  it. */
 void uploader_abandon(struct uploader *u, struct staging *s);
-/** Abort multipart uploads of ours that no journal row knows (from an earlier
- *  crash): those whose key is below prefix and which the journal named. */
+/** In the background: abort multipart uploads that an earlier run of this
+ *  mount began and no staged file goes on with.  Call it once, when
+ *  every recovered file has been submitted. */
 void uploader_clean_leftovers(struct uploader *u);
 
 struct upload_progress {
@@ -136,6 +171,7 @@ int uploader_progress(struct uploader *u, struct upload_progress **list,
 struct uploader_totals {
 	uint64_t stored, failed, bytes;
 	uint64_t waiting, running, retrying;
+	bool unreachable; /* OSS does not answer */
 };
 void uploader_totals(struct uploader *u, struct uploader_totals *out);
 

@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A file's turn on its key: the attempt, its outcome, and who hears of it. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "upload/multipart.h"
+#include "upload/retry.h"
+#include "upload/uploader_int.h"
+#include "util/base.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+/* A task in the queue: what it may do is decided when it runs. */
+struct turn {
+	struct uploader *u;
+	int64_t id;
+	uint64_t ticket;
+};
+
+/* What became of an attempt that did not store the file. */
+struct failure {
+	int rc;          /* 0: there was none */
+	bool is_planned; /* it is tried again by itself */
+	struct oss_reply reply;
+	char error[512];
+};
+
+/* -- outcomes --------------------------------------------------------------- */
+
+static void tell(struct uploader *u, struct staging *s,
+		 const struct upload_outcome *o, struct watcher *watchers)
+{
+	if (u->env.deps.event)
+		u->env.deps.event(u->env.deps.event_arg, s, o);
+	else if (o->rc == 0 && staging_discard(s) < 0)
+		log_warn("upload: stored, but not taken off the journal: "
+			 "id=%lld",
+			 (long long)staging_id(s));
+	upload_answer(watchers, o);
+}
+
+static struct watcher *take_watchers_locked(struct upload *up)
+{
+	struct watcher *w = up->watchers;
+
+	up->watchers = NULL;
+	return w;
+}
+
+static void conclude_stored(struct uploader *u, struct upload *up,
+			    const struct attempt *a)
+{
+	bool cancelled;
+
+	lock_acquire(&u->lock);
+	cancelled = up->is_cancelled;
+	upload_leave_locked(u, up);
+	u->totals.stored++;
+	u->totals.bytes += up->size;
+	upload_note_answer_locked(u);
+	lock_release(&u->lock);
+	if (cancelled) {
+		upload_bury(u, up, UPLOAD_END_CANCELLED);
+		return;
+	}
+	tell(u, up->s, &a->outcome, take_watchers_locked(up));
+	upload_free(up);
+}
+
+static void log_failure(const char *key, const struct failure *f, int failures,
+			int64_t pause_ms)
+{
+	if (f->is_planned)
+		log_warn("upload: failed, will retry: key=%s failures=%d "
+			 "in_ms=%" PRId64 " error=%s",
+			 LOG_Q(key), failures, pause_ms, LOG_Q(f->error));
+	else
+		log_err("upload: failed, waits for a remount or a retry by "
+			"hand: key=%s failures=%d error=%s",
+			LOG_Q(key), failures, LOG_Q(f->error));
+}
+
+/* @return until the next try; INT64_MAX: by hand */
+static int64_t plan(const struct upload *up, struct failure *f)
+{
+	enum retry_verdict v = retry_judge(f->rc, &f->reply);
+
+	f->is_planned = v != RETRY_BY_HAND;
+	switch (v) {
+	case RETRY_SOON:
+		return retry_pause_ms(up->failures + 1);
+	case RETRY_SLOWLY:
+		return RETRY_LONGEST_MS;
+	case RETRY_BY_HAND:
+		break;
+	}
+	return INT64_MAX;
+}
+
+/* The bytes are kept, in RETRYING; nobody else touches `up` meanwhile. */
+static void journal_failure(struct upload *up, const struct failure *f,
+			    int64_t pause_ms)
+{
+	int64_t next =
+		pause_ms == INT64_MAX ? INT64_MAX : clock_real_ms() + pause_ms;
+	int rc = staging_retry_later(up->s, f->rc, f->error, next);
+
+	if (rc < 0)
+		log_err("upload: its failure could not be journaled: id=%lld "
+			"errno=%d",
+			(long long)up->id, -rc);
+}
+
+static void conclude_failed(struct uploader *u, struct upload *up,
+			    struct attempt *a, struct failure *f)
+{
+	struct upload_outcome o = a->outcome;
+	struct staging *s = staging_get(up->s);
+	int64_t pause = plan(up, f);
+	struct watcher *watchers = NULL;
+	char key[STAGING_KEY_MAX];
+	bool cancelled;
+
+	if (a->stream && !f->is_planned) { /* parts cost money */
+		multipart_abort(a->stream);
+		multipart_free(take_ptr(a->stream));
+	}
+	journal_failure(up, f, pause);
+	staging_key(s, key);
+	log_failure(key, f, up->failures + 1, pause);
+
+	lock_acquire(&u->lock);
+	up->stream = take_ptr(a->stream);
+	up->failures++;
+	up->is_first = false;
+	up->due_ms = pause == INT64_MAX ? pause : clock_mono_ms() + pause;
+	up->phase = UPLOAD_PAUSED;
+	cancelled = up->is_cancelled;
+	if (cancelled) {
+		upload_leave_locked(u, up);
+	} else {
+		u->totals.failed++;
+		watchers = take_watchers_locked(up);
+		if (f->is_planned)
+			upload_arm_locked(u, up->due_ms);
+	}
+	upload_note_failure_locked(u, f->rc, &f->reply, f->error);
+	lock_release(&u->lock);
+	/* From here on `up` may be another thread's. */
+	if (cancelled)
+		upload_bury(u, up, UPLOAD_END_CANCELLED);
+	else
+		tell(u, s, &o, watchers);
+	staging_put(s);
+}
+
+/* -- the attempt ------------------------------------------------------------------ */
+
+/* Nobody waits, or has waited long enough: what is known of the outage is the
+ * answer. */
+static bool is_held_up_locked(struct uploader *u, const struct upload *up,
+			      struct failure *f) ACK_REQUIRES(u->lock)
+{
+	bool waited_for =
+		up->is_first && up->watchers &&
+		clock_mono_ms() <
+			up->submitted_ms + u->env.conf.retry_deadline_ms;
+
+	if (!u->is_down || waited_for)
+		return false;
+	f->rc = u->down_rc;
+	f->reply = u->down_reply;
+	snprintf(f->error, sizeof(f->error), "%s", u->down_error);
+	return true;
+}
+
+static void begin_locked(struct uploader *u, struct upload *up)
+	ACK_REQUIRES(u->lock)
+{
+	struct upload_run *run = up->run;
+
+	up->has_stalled = false;
+	atomic_store(&run->cancel, up->is_cancelled);
+	atomic_store(&run->is_sent, false);
+	atomic_store(&run->is_completing, false);
+	if (!up->stream)
+		atomic_store(&run->sent, 0);
+	atomic_store(&run->began_ms, clock_mono_ms());
+	upload_watch_progress_locked(u, up);
+}
+
+static void read_failure(struct uploader *u, struct upload *up,
+			 struct attempt *a, struct failure *f)
+{
+	bool stalled;
+
+	lock_acquire(&u->lock);
+	stalled = up->has_stalled;
+	lock_release(&u->lock);
+	f->rc = a->outcome.rc;
+	f->reply = a->outcome.reply;
+	snprintf(f->error, sizeof(f->error), "%s", a->error);
+	if (!stalled || f->rc != -ECANCELED)
+		return;
+	f->rc = a->outcome.rc = a->outcome.close_rc = -ETIMEDOUT;
+	f->reply.http = 0;
+	snprintf(f->error, sizeof(f->error), "no byte moved for %" PRId64 " s",
+		 u->env.conf.retry_deadline_ms / 1000);
+}
+
+/* `up` is RUNNING, this thread's; it is not any more afterwards. */
+static void run_attempt(struct uploader *u, struct upload *up,
+			struct failure *f)
+{
+	struct attempt a = {.env = &u->env, .s = up->s, .run = up->run};
+	bool held_up;
+
+	memset(f, 0, sizeof(*f));
+	lock_acquire(&u->lock);
+	held_up = is_held_up_locked(u, up, f);
+	if (!held_up)
+		begin_locked(u, up);
+	a.stream = take_ptr(up->stream);
+	lock_release(&u->lock);
+	if (held_up) {
+		a.outcome.rc = a.outcome.close_rc = f->rc;
+		a.outcome.reply = f->reply;
+		a.outcome.callback = CALLBACK_PENDING;
+		conclude_failed(u, up, &a, f);
+		return;
+	}
+	attempt_run(&a);
+	if (a.outcome.rc == 0) {
+		conclude_stored(u, up, &a);
+		return;
+	}
+	read_failure(u, up, &a, f);
+	conclude_failed(u, up, &a, f);
+}
+
+/* An older file of the key that failed, and whose turn is before. */
+static struct upload *claim_older(struct uploader *u, const struct upload *up,
+				  bool *is_void)
+{
+	struct upload *o, *found = NULL;
+
+	lock_acquire(&u->lock);
+	if (!up->line) {
+		lock_release(&u->lock);
+		return NULL;
+	}
+	DL_FOREACH(up->line->uploads, o)
+	{
+		if (o == up)
+			break;
+		if (o->phase != UPLOAD_PAUSED)
+			continue;
+		found = o;
+		break;
+	}
+	if (found) {
+		*is_void = found->is_told || found->due_ms == INT64_MAX;
+		if (*is_void)
+			upload_leave_locked(u, found);
+		else
+			found->phase = UPLOAD_RUNNING;
+	}
+	lock_release(&u->lock);
+	return found;
+}
+
+/* It could not go before the older one. */
+static void hold_back(struct uploader *u, struct upload *up,
+		      const struct failure *older)
+{
+	struct attempt a = {.env = &u->env, .s = up->s, .run = up->run};
+	struct failure f = *older;
+
+	a.outcome.rc = a.outcome.close_rc = f.rc;
+	a.outcome.reply = f.reply;
+	a.outcome.callback = CALLBACK_PENDING;
+	a.stream = up->stream;
+	up->stream = NULL;
+	snprintf(f.error, sizeof(f.error),
+		 "an older version could not be stored: %.400s", older->error);
+	conclude_failed(u, up, &a, &f);
+}
+
+static void run_in_turn(struct uploader *u, struct upload *up)
+{
+	struct upload *older;
+	struct failure f;
+	bool is_void;
+
+	while ((older = claim_older(u, up, &is_void))) {
+		if (is_void) {
+			staging_supersede(older->s);
+			upload_bury(u, older, UPLOAD_END_SUPERSEDED);
+			continue;
+		}
+		run_attempt(u, older, &f);
+		if (f.rc < 0 && f.is_planned) {
+			hold_back(u, up, &f);
+			return;
+		}
+	}
+	run_attempt(u, up, &f);
+}
+
+/* -- tasks ---------------------------------------------------------------------------- */
+
+static struct upload *claim(struct turn *t)
+{
+	struct uploader *u = t->u;
+	struct upload *up;
+
+	lock_acquire(&u->lock);
+	up = upload_find_locked(u, t->id);
+	if (up && (up->ticket != t->ticket || up->phase != UPLOAD_QUEUED))
+		up = NULL;
+	if (up) {
+		up->ticket = 0;
+		up->phase = UPLOAD_RUNNING;
+	}
+	lock_release(&u->lock);
+	return up;
+}
+
+static void turn_run(void *arg)
+{
+	struct turn *t = arg;
+	struct upload *up = claim(t);
+
+	if (up)
+		run_in_turn(t->u, up);
+	free(t);
+}
+
+/* The queue ends: the journal has the file for the next start. */
+static void turn_dropped(void *arg)
+{
+	static const struct upload_outcome ended = {
+		.rc = -ESHUTDOWN,
+		.close_rc = -ESHUTDOWN,
+		.callback = CALLBACK_PENDING,
+	};
+	struct turn *t = arg;
+	struct upload *up = claim(t);
+	struct watcher *watchers = NULL;
+
+	if (up) {
+		lock_acquire(&t->u->lock);
+		up->phase = UPLOAD_PAUSED;
+		up->due_ms = INT64_MAX;
+		watchers = take_watchers_locked(up);
+		lock_release(&t->u->lock);
+	}
+	upload_answer(watchers, &ended);
+	free(t);
+}
+
+int upload_queue_locked(struct uploader *u, struct upload *up)
+{
+	struct turn *t = calloc(1, sizeof(*t));
+	struct keyq_task task = {
+		.class = up->is_first ? KEYQ_UPLOAD : KEYQ_BACKGROUND,
+		.key = up->line->key,
+		.run = turn_run,
+		.dropped = turn_dropped,
+		.arg = t,
+	};
+	enum upload_phase was = up->phase;
+	int rc;
+
+	if (!t)
+		return -ENOMEM;
+	*t = (struct turn){u, up->id, ++u->last_ticket};
+	up->ticket = t->ticket;
+	up->phase = UPLOAD_QUEUED;
+	rc = keyq_submit(u->env.deps.queue, &task);
+	if (rc < 0) {
+		up->ticket = 0;
+		up->phase = was;
+		free(t);
+	}
+	return rc;
+}
+
+/* -- burying ------------------------------------------------------------------------------ */
+
+struct burial {
+	struct upload *up;
+	enum upload_end why;
+};
+
+static void discard(struct upload *up)
+{
+	int rc = staging_discard(up->s);
+
+	if (rc < 0)
+		log_err("upload: a file that is void stays in the journal: "
+			"id=%lld errno=%d",
+			(long long)up->id, -rc);
+}
+
+static void abort_parts(struct upload *up)
+{
+	char key[STAGING_KEY_MAX];
+	uint64_t part_size;
+	AUTO_FREE char *id = NULL;
+
+	if (up->stream) {
+		atomic_store(&up->run->cancel, true);
+		multipart_abort(up->stream);
+		return;
+	}
+	id = staging_get_upload(up->s, &part_size);
+	staging_key(up->s, key);
+	if (id)
+		(void)multipart_abort_id(&up->u->env, key, id);
+}
+
+/* The end of up, which stands in no table. */
+static void bury(struct upload *up, enum upload_end why, bool may_tell)
+{
+	const struct uploader_deps *deps = &up->u->env.deps;
+	bool superseded = why == UPLOAD_END_SUPERSEDED;
+	struct upload_outcome o = {
+		.rc = -ECANCELED,
+		.superseded = superseded,
+		.close_rc = -ECANCELED,
+		.callback = CALLBACK_PENDING,
+	};
+
+	if (why != UPLOAD_END_STREAM)
+		discard(up);
+	if (superseded && may_tell && deps->event)
+		deps->event(deps->event_arg, up->s, &o);
+	upload_answer(take_ptr(up->watchers), &o);
+	upload_free(up);
+}
+
+static void bury_run(void *arg)
+{
+	struct burial *b = arg;
+
+	abort_parts(b->up);
+	bury(b->up, b->why, true);
+	free(b);
+}
+
+/* The mount ends: what is left on OSS is cleaned up at the next start. */
+static void bury_dropped(void *arg)
+{
+	struct burial *b = arg;
+
+	bury(b->up, b->why, false);
+	free(b);
+}
+
+void upload_bury(struct uploader *u, struct upload *up, enum upload_end why)
+{
+	struct burial *b = malloc(sizeof(*b));
+	struct keyq_task task = {
+		.class = KEYQ_BACKGROUND,
+		.run = bury_run,
+		.dropped = bury_dropped,
+		.arg = b,
+	};
+
+	if (why == UPLOAD_END_SUPERSEDED)
+		log_notice("upload: a newer version takes its place: id=%lld",
+			   (long long)up->id);
+	if (b)
+		*b = (struct burial){up, why};
+	if (b && keyq_submit(u->env.deps.queue, &task) == 0)
+		return;
+	free(b);
+	bury(up, why, false);
+}
+
+struct leftover_parts {
+	struct uploader *u;
+	char *key, *upload_id;
+	struct multipart *m;
+};
+
+static void drop_parts_free(struct leftover_parts *p)
+{
+	multipart_free(p->m);
+	free(p->key);
+	free(p->upload_id);
+	free(p);
+}
+
+static void drop_parts_run(void *arg)
+{
+	struct leftover_parts *p = arg;
+	AUTO_FREE char *id = p->m ? multipart_detach(p->m) : NULL;
+
+	if (id)
+		(void)multipart_abort_id(&p->u->env, p->key, id);
+	if (p->upload_id && !str_eq(p->upload_id, id))
+		(void)multipart_abort_id(&p->u->env, p->key, p->upload_id);
+	drop_parts_free(p);
+}
+
+static void drop_parts_dropped(void *arg)
+{
+	drop_parts_free(arg);
+}
+
+void upload_drop_parts(struct uploader *u, const char *key, struct multipart *m,
+		       char *upload_id)
+{
+	struct leftover_parts *p = calloc(1, sizeof(*p));
+	struct keyq_task task = {
+		.class = KEYQ_BACKGROUND,
+		.run = drop_parts_run,
+		.dropped = drop_parts_dropped,
+		.arg = p,
+	};
+
+	if (!p) { /* the registry knows it: the next start */
+		multipart_free(m);
+		free(upload_id);
+		return;
+	}
+	*p = (struct leftover_parts){u, strdup(key), upload_id, m};
+	if (!p->key || keyq_submit(u->env.deps.queue, &task) < 0)
+		drop_parts_free(p);
+}
