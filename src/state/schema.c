@@ -76,6 +76,9 @@ static const char version_1[] =
 	" PRIMARY KEY(dir, name)) WITHOUT ROWID;"
 	/* Multipart uploads that are neither completed nor aborted. */
 	"CREATE TABLE uploads(upload_id TEXT PRIMARY KEY, key TEXT NOT NULL);"
+	"CREATE TABLE cbvars("
+	" key TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
+	" PRIMARY KEY(key, name)) WITHOUT ROWID;"
 	"CREATE TABLE intents("
 	" id INTEGER PRIMARY KEY AUTOINCREMENT, src TEXT NOT NULL,"
 	" dst TEXT NOT NULL, src_etag TEXT NOT NULL,"
