@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -15,6 +14,7 @@
 #include "upload/objects.h"
 #include "upload/props.h"
 #include "upload/record.h"
+#include "upload/render.h"
 #include "util/base.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
@@ -72,56 +72,6 @@ static int load_close(struct work *w)
 	return str_set(&w->close.delivery_id, id);
 }
 
-static const char *user_name(uint32_t uid, char *out, size_t size)
-{
-	struct passwd pw, *found = NULL;
-	char text[1024];
-
-	if (getpwuid_r(uid, &pw, text, sizeof(text), &found) == 0 && found)
-		snprintf(out, size, "%s", found->pw_name);
-	else
-		snprintf(out, size, "%" PRIu32, uid);
-	return out;
-}
-
-static int render(struct work *w, const struct kvs *captures)
-{
-	const struct uploader_conf *conf = &w->env->conf;
-	const struct staging_close *c = &w->close;
-	char user[64];
-	struct callback_inputs in = {
-		.path = upload_path(w->env, w->info.key),
-		.key = w->info.key,
-		.bucket = conf->bucket,
-		.mount = conf->mount,
-		.host = conf->host,
-		.size = w->info.size,
-		.uid = c->uid,
-		.gid = c->gid,
-		.mode = c->mode,
-		.pid = c->pid,
-		.process = c->process ? c->process : "",
-		.user = user_name(c->uid, user, sizeof(user)),
-		.mtime_ms = c->mtime_ms,
-		.delivery_id = c->delivery_id,
-		.previous_delivery_id =
-			c->previous_delivery_id ? c->previous_delivery_id : "",
-		.file_vars = &c->vars,
-		.xattrs = &c->xattrs,
-	};
-	int rc = callback_render(w->rule, captures, &in, &w->callback,
-				 &w->render_error);
-
-	w->has_callback = rc == 0;
-	/* Bad input costs the callback, never the file. */
-	if (rc == -E2BIG || rc == -EINVAL) {
-		if (!w->render_error)
-			w->render_error = str_dup("it cannot be rendered");
-		return w->render_error ? 0 : -ENOMEM;
-	}
-	return rc;
-}
-
 static int prepare_callback(struct work *w)
 {
 	AUTO(kvs_release) struct kvs captures = KVS_INIT;
@@ -134,7 +84,10 @@ static int prepare_callback(struct work *w)
 			      &captures);
 	if (!w->rule->enabled || w->close.no_callback)
 		return 0;
-	return render(w, &captures);
+	rc = upload_render(w->env, w->info.key, w->info.size, &w->close,
+			   w->rule, &captures, &w->callback, &w->render_error);
+	w->has_callback = rc == 0 && !w->render_error;
+	return rc;
 }
 
 /* -- storing -------------------------------------------------------------------- */
