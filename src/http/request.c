@@ -15,6 +15,7 @@
 
 enum {
 	POLL_MS = 100,
+	RATE_WINDOW_MS = 5000,
 	EXPECT_MS = 500,
 	KEEPALIVE_SEC = 30,
 	HEADERS_MAX = 256,
@@ -22,6 +23,12 @@ enum {
 	BODY_MAX = 1 << 20,
 	SMALL = 64 << 10,
 	LARGE = 512 << 10, /* libcurl's maximum for receiving */
+};
+
+/* How much had moved at a time. */
+struct mark {
+	int64_t at_ms;
+	uint64_t bytes;
 };
 
 struct transfer {
@@ -37,6 +44,7 @@ struct transfer {
 	int local_err;  /* what a callback of the caller's returned */
 	uint64_t sent;  /* body bytes, as last looked at */
 	uint64_t got;
+	struct mark now, before; /* begins of the last two windows */
 	int64_t moved_ms;
 	int64_t sent_all_ms; /* 0: not yet */
 	char curl_why[CURL_ERROR_SIZE];
@@ -377,10 +385,23 @@ static void look(struct transfer *t, int64_t now)
 		t->moved_ms = now;
 	t->sent = (uint64_t)sent;
 	t->got = (uint64_t)got;
+	if (now - t->now.at_ms >= RATE_WINDOW_MS) {
+		t->before = t->now;
+		t->now = (struct mark){now, t->sent + t->got};
+	}
 	if (!t->sent_all_ms && is_sent(t)) {
 		t->sent_all_ms = now;
 		t->resp->sent_all = true;
 	}
+}
+
+/* Over the window that runs and the one before it. */
+static bool is_slow(const struct transfer *t, int64_t now)
+{
+	uint64_t moved = t->sent + t->got - t->before.bytes;
+	uint64_t ms = (uint64_t)(now - t->before.at_ms) + 1;
+
+	return moved * 1000 / ms < t->req->min_rate;
 }
 
 static int check_limits(struct transfer *t, int64_t now)
@@ -392,7 +413,8 @@ static int check_limits(struct transfer *t, int64_t now)
 		return fail(t, -ECANCELED, "cancelled");
 	if (waits)
 		return 0;
-	if (req->deadline_ms && now >= req->deadline_ms)
+	if (req->deadline_ms && now >= req->deadline_ms &&
+	    (req->min_rate == 0 || is_slow(t, now)))
 		return fail(t, -ETIMEDOUT, "the deadline passed");
 	if (req->idle_ms && now - t->moved_ms >= req->idle_ms)
 		return fail(t, -ETIMEDOUT, "no byte moved for too long");
@@ -500,6 +522,8 @@ static int run(struct transfer *t, bool *broken)
 	if (curl_multi_add_handle(t->slot->multi, t->slot->easy) != CURLM_OK)
 		return fail(t, -ENOMEM, "libcurl takes no transfer");
 	t->moved_ms = clock_mono_ms();
+	t->now.at_ms = t->moved_ms;
+	t->before = t->now;
 	rc = drive(t);
 	*broken = curl_multi_remove_handle(t->slot->multi, t->slot->easy) !=
 		  CURLM_OK;

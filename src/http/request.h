@@ -75,7 +75,10 @@ struct http_request {
 	uint64_t expected_size;
 
 	int64_t deadline_ms; /* clock_mono_ms(); 0: none */
-	int64_t idle_ms;     /* without a byte moving; 0: no limit */
+	/* Past the deadline a transfer may end as long as it moves so many
+	   bytes a second; 0: it may not. */
+	unsigned min_rate;
+	int64_t idle_ms; /* without a byte moving; 0: no limit */
 	/* After the last byte of the request wait for the answer at least so
 	   long, whatever the two above say. */
 	int64_t answer_ms;

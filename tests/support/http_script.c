@@ -273,10 +273,13 @@ static bool serve_one(struct connection *c)
 	step = record(c->script, r);
 	early = step->kind == SCRIPT_RESET_EARLY ||
 		step->kind == SCRIPT_STALL_EARLY || step->kind == SCRIPT_EARLY;
+	if (step->kind == SCRIPT_HOLD_EARLY)
+		stand_still(c, false);
 	if (!early && !read_body(c, r, step))
 		return false;
 	switch (step->kind) {
 	case SCRIPT_ANSWER:
+	case SCRIPT_HOLD_EARLY:
 		return answer(c, step, r);
 	case SCRIPT_EARLY:
 		(void)answer(c, step, r);

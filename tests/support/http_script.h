@@ -30,6 +30,7 @@ enum script_kind {
 	SCRIPT_STALL_EARLY, /* read the head alone, then nothing */
 	SCRIPT_EARLY,       /* answer after the head, then close */
 	SCRIPT_HOLD,        /* answer after http_script_release() */
+	SCRIPT_HOLD_EARLY,  /* the same, before the body is read */
 };
 
 struct script_step {

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "../support/test.h"
+
 #include <errno.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "../support/http_script.h"
 #include "http/request.h"
@@ -449,6 +446,46 @@ static void the_answer_is_awaited_past_deadline_and_idle_limit(void **state)
 	env_close(&e);
 }
 
+static bool has_moved(void *arg)
+{
+	return atomic_load((_Atomic uint64_t *)arg) > 65536;
+}
+
+static void a_body_that_moves_outlives_the_deadline(void **state)
+{
+	static const struct script_step steps[] = {
+		{.kind = SCRIPT_HOLD_EARLY, .status = 200},
+		{.kind = SCRIPT_STALL                        },
+	};
+	struct http_source src = {.read = zero_read, .size = 32 << 20};
+	_Atomic uint64_t moved = 0;
+	struct env e;
+	struct http_request req;
+	struct job mover;
+	struct job other;
+
+	(void)state;
+	env_open(&e, steps, 2, 4);
+	req = request(&e, "PUT");
+	req.body = &src;
+	req.deadline_ms = clock_mono_ms() + 600000;
+	req.min_rate = 1;
+	req.progress = &moved;
+	job_start(&mover, &e, req);
+	assert_true(http_script_wait(e.server, 1, PATIENCE_MS));
+	assert_true(test_wait_until(has_moved, &moved, PATIENCE_MS));
+	req = request(&e, "GET"); /* moves nothing */
+	req.deadline_ms = clock_mono_ms() + 600000;
+	req.min_rate = 1;
+	job_start(&other, &e, req);
+	assert_true(http_script_wait(e.server, 2, PATIENCE_MS));
+	clock_advance_ms(602000);
+	assert_int_equal(job_end(&other), -ETIMEDOUT);
+	http_script_release(e.server);
+	assert_int_equal(job_end(&mover), 0);
+	env_close(&e);
+}
+
 static void a_source_that_fails_breaks_off(void **state)
 {
 	struct http_source broken = {.read = broken_read, .size = 10};
@@ -667,6 +704,7 @@ int main(void)
 		cmocka_unit_test(cancel_ends_a_request_that_stands_still),
 		cmocka_unit_test(
 			the_answer_is_awaited_past_deadline_and_idle_limit),
+		cmocka_unit_test(a_body_that_moves_outlives_the_deadline),
 		cmocka_unit_test(a_source_that_fails_breaks_off),
 		cmocka_unit_test(the_taker_decides_where_the_body_goes),
 		cmocka_unit_test(a_long_body_is_cut_and_says_so),
