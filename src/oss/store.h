@@ -41,7 +41,9 @@
 
 /** What a caller may steer; NULL means the client's defaults, no cancel. */
 struct oss_ctl {
-	int64_t deadline_ms;        /* clock_mono_ms(); 0: request_timeout */
+	/* clock_mono_ms(); 0: request_timeout from now.  No attempt begins
+	   later; a body that is under way then may end, while it moves. */
+	int64_t deadline_ms;
 	const atomic_bool *cancel;  /* true: give up, -ECANCELED */
 	_Atomic uint64_t *progress; /* counts body bytes moved; may be NULL */
 	int callback_urls;          /* after the last byte wait for them too
