@@ -416,6 +416,7 @@ void file_start_head(struct file *f)
 /* -- open and create ------------------------------------------------------------ */
 
 static void note_opener_locked(struct file *f, const struct caller *who)
+	ACK_REQUIRES(f->lock)
 {
 	struct process p;
 

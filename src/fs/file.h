@@ -42,12 +42,13 @@ int file_create(struct fs *fs, uint64_t parent, const char *name, int flags,
 		struct fs_attr *attr);
 
 /** At most 1 MiB. Local bytes come copied into `local` (len bytes), others as a
- *  view. @return 0 or -errno */
+ *  view. */
 struct file_read {
 	char *local; /* malloc'ed; NULL: the view holds the bytes */
 	size_t len;
 	struct read_view view;
 };
+/** @return 0 or -errno */
 int file_read_view(struct handle *h, uint64_t off, size_t len,
 		   struct file_read *out);
 void file_read_release(struct file_read *r);

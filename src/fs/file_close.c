@@ -181,6 +181,7 @@ static bool park_behind_head_locked(struct file *f, const struct process *who,
 
 /* OPEN -> CLOSED. @return 1: there is nothing to close any more */
 static int close_locked(struct file *f, const struct process *who)
+	ACK_REQUIRES(f->lock)
 {
 	struct staging_close c;
 	bool durable = f->fs->conf.close_staged;
@@ -288,7 +289,7 @@ static bool must_defer_locked(const struct file *f)
 	return f->mmapped || f->only_truncated || f->created;
 }
 
-static int promise_locked(struct file *f)
+static int promise_locked(struct file *f) ACK_REQUIRES(f->lock)
 {
 	int rc;
 
@@ -299,7 +300,7 @@ static int promise_locked(struct file *f)
 	return rc;
 }
 
-static int take_sticky_locked(struct file *f)
+static int take_sticky_locked(struct file *f) ACK_REQUIRES(f->lock)
 {
 	int rc = f->sticky;
 
@@ -380,6 +381,7 @@ void file_flush(struct handle *h, const struct caller *who, struct fs_done done)
 /* -- RELEASE ---------------------------------------------------------------------------- */
 
 static void make_incomplete_locked(struct file *f, const char *why)
+	ACK_REQUIRES(f->lock)
 {
 	struct fs *fs = f->fs;
 	struct staging_close c;
@@ -443,6 +445,7 @@ static void show_stored(struct file *f)
 enum release_action { RELEASE_NOTHING, RELEASE_UPLOAD, RELEASE_SHOW_STORED };
 
 static enum release_action release_locked(struct file *f, bool temporary)
+	ACK_REQUIRES(f->lock)
 {
 	bool dead = f->killed && !f->promised;
 	int rc = 0;
@@ -475,7 +478,7 @@ static enum release_action release_locked(struct file *f, bool temporary)
 	return RELEASE_NOTHING;
 }
 
-static void drop_done_locked(struct file *f)
+static void drop_done_locked(struct file *f) ACK_REQUIRES(f->lock)
 {
 	bool last;
 

@@ -12,6 +12,7 @@
 /* -- what the uploader tells --------------------------------------------------------------- */
 
 static bool remove_older_locked(struct file *f, struct staging *s)
+	ACK_REQUIRES(f->lock)
 {
 	struct generation *g, *tmp;
 
@@ -45,7 +46,7 @@ static void note_stored(struct file *f, const struct upload_outcome *o,
 }
 
 static void rebase_locked(struct file *f, const char *key,
-			  const struct upload_outcome *o)
+			  const struct upload_outcome *o) ACK_REQUIRES(f->lock)
 {
 	struct staging_base base = {.size = o->id.size,
 				    .modified_ms = o->id.modified_ms};
@@ -60,7 +61,7 @@ static void rebase_locked(struct file *f, const char *key,
 }
 
 static void event_locked(struct file *f, struct staging *s, const char *key,
-			 const struct upload_outcome *o)
+			 const struct upload_outcome *o) ACK_REQUIRES(f->lock)
 {
 	bool current = f->now == s;
 	bool open;

@@ -55,6 +55,7 @@ static void hold_expired(void *arg)
 }
 
 static void start_hold_timer_locked(struct file *f, int64_t ms)
+	ACK_REQUIRES(f->lock)
 {
 	struct hold_shot *shot = calloc(1, sizeof(*shot));
 
@@ -113,6 +114,7 @@ int file_hold_locked(struct file *f, const struct process *who, bool temporary)
 
 /* What was frozen when it was held, with the metadata and the rule of now. */
 static int close_held_locked(struct file *f, bool no_callback)
+	ACK_REQUIRES(f->lock)
 {
 	struct staging_props props;
 	struct staging_close c;

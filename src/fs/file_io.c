@@ -264,7 +264,7 @@ ssize_t file_write(struct handle *h, const void *data, size_t len, uint64_t off,
 
 /* -- truncate, fallocate, fsync ----------------------------------------------------- */
 
-static int truncate_locked(struct file *f, uint64_t size)
+static int truncate_locked(struct file *f, uint64_t size) ACK_REQUIRES(f->lock)
 {
 	int rc;
 

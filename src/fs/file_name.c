@@ -64,7 +64,7 @@ int file_adopt(struct fs *fs, struct node *n, struct staging *s)
 
 /* -- unlink ------------------------------------------------------------------------ */
 
-static void cancel_older_locked(struct file *f)
+static void cancel_older_locked(struct file *f) ACK_REQUIRES(f->lock)
 {
 	struct generation *g, *tmp;
 
@@ -79,6 +79,7 @@ static void cancel_older_locked(struct file *f)
 
 /* Whoever has the file open goes on with its bytes. */
 static void keep_for_handles_locked(struct file *f, bool open)
+	ACK_REQUIRES(f->lock)
 {
 	struct staging *s = f->now;
 	enum staging_state state;

@@ -216,6 +216,7 @@ static void remember(void *arg, const char *name, const struct objmeta *m)
 
 static void apply_one_locked(struct fs *fs, struct node *dir,
 			     const struct remembered *e)
+	ACK_REQUIRES(fs->tree.lock)
 {
 	struct node *n = tree_child_locked(&fs->tree, dir, e->name);
 	struct object_id id;
@@ -408,6 +409,7 @@ enum known { KNOWN_HERE, KNOWN_MISSING, KNOWN_NOT };
 
 static enum known known_locked(struct fs *fs, struct node *dir,
 			       const char *name, struct node **out)
+	ACK_REQUIRES(fs->tree.lock)
 {
 	struct node *n = tree_child_locked(&fs->tree, dir, name);
 

@@ -40,11 +40,12 @@ void ops_entry(const struct fs_attr *a, struct fuse_entry_param *e);
  * A request whose answer comes later.  Its task may be killed while it
  * waits: then it is answered with EINTR at once and what it waited for goes on
  * (fuse-facts 9).
- * @param answer  replies with what came; called at most once, may be NULL
- *                (the error alone)
  */
 struct parked_req;
 typedef void (*parked_answer)(fuse_req_t req, int rc, void *arg);
+/** @param answer  replies with what came; called at most once, may be NULL
+ *                 (the error alone)
+ *  @return NULL: no memory, the request is answered */
 struct parked_req *parked_new(fuse_req_t req, parked_answer answer, void *arg,
 			      void (*free_arg)(void *));
 /** Give this to the layers below: {parked_done, p}. Must be called once. */
