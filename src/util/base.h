@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -40,7 +41,11 @@
 
 static inline void auto_free(void *p)
 {
-	free(*(void **)p);
+	void *v;
+
+	/* Not through a void **: the variable is of another type. */
+	memcpy(&v, p, sizeof(v));
+	free(v);
 }
 
 static inline void auto_close(const int *fd)
@@ -49,17 +54,16 @@ static inline void auto_close(const int *fd)
 		close(*fd);
 }
 
-static inline void *take_ptr_(void *p)
-{
-	void *v = *(void **)p;
-
-	*(void **)p = NULL;
-	return v;
-}
-
 /** The pointer's value; the variable is NULL from here on, so that its
  *  cleanup does nothing: a visible hand-over. */
-#define take_ptr(p) ((__typeof__(p))take_ptr_(&(p)))
+#define take_ptr(p)                                                            \
+	__extension__({                                                        \
+		__typeof__(p) *take_from_ = &(p);                              \
+		__typeof__(p) taken_ = *take_from_;                            \
+                                                                               \
+		*take_from_ = NULL;                                            \
+		taken_;                                                        \
+	})
 
 /** The same for a descriptor: the variable becomes -1. */
 static inline int take_fd(int *fd)
