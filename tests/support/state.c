@@ -21,6 +21,19 @@ void state_init(struct state_fix *f)
 	f->dir = test_path(f->root, "states/one");
 }
 
+void state_init_in_memory(struct state_fix *f)
+{
+	char dir[] = "/dev/shm/ackfs-test.XXXXXX";
+
+	if (!mkdtemp(dir)) {
+		state_init(f);
+		return;
+	}
+	*f = (struct state_fix){.root = str_dup(dir)};
+	assert_non_null(f->root);
+	f->dir = test_path(f->root, "states/one");
+}
+
 static void keep(void *arg, struct staging *s)
 {
 	struct state_fix *f = arg;
@@ -83,7 +96,7 @@ void state_close(struct state_fix *f)
 void state_fini(struct state_fix *f)
 {
 	state_close(f);
-	log_open("test", NULL, LOG_LVL_NOTICE);
+	log_open("test", NULL, log_get_level());
 	free(f->dir);
 	test_dir_remove(f->root);
 }
