@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * What commands write and read: records, sizes, times, globs.
+ *
+ * Layer    ctl.
+ */
+#ifndef ACKFS_CTL_OUT_H
+#define ACKFS_CTL_OUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+struct cb_record;
+struct db;
+
+/** An attempt as one line for people. @return heap text, or NULL */
+char *record_line(const struct cb_record *r);
+/** All of it as one compact JSON object. @return heap text, or NULL */
+char *record_json(const struct cb_record *r);
+/** A time as JSON; null for 0. */
+json_t *json_time(int64_t real_ms);
+/** Text as JSON; null for NULL; bytes that are not UTF-8 as \xNN. */
+json_t *json_text(const char *text);
+
+/** "4.2M"; exact below 10 KiB. @return out */
+const char *size_text(char out[16], uint64_t bytes);
+/** "1h 5m", "3.2s". @return out */
+const char *duration_text(char out[24], int64_t ms);
+
+/** "30m" ago, "2026-11-28", RFC 3339. @return 0 or -EINVAL */
+int parse_time(const char *text, int64_t *real_ms);
+/** A glob on paths inside the mount as one on keys. @return heap text */
+char *glob_of_keys(const char *prefix, const char *glob);
+
+void db_closep(struct db **db);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * What a command is about: a mount, its state folder, its configuration.
+ *
+ * Named by an operand (the mount point or any path below it), by --state-dir or
+ * by --config; by nothing, where one ackfs is mounted.  A mount that lives is
+ * asked through its attributes (fs/status.h); without one the state folder
+ * still tells.
+ *
+ * Layer    ctl.
+ */
+#ifndef ACKFS_CTL_TARGET_H
+#define ACKFS_CTL_TARGET_H
+
+#include <getopt.h>
+#include <stdbool.h>
+
+#include <jansson.h>
+
+struct conf;
+struct db;
+
+/** As the command line names it; NULL: not. */
+struct target_ask {
+	const char *path;      /* on a mount */
+	const char *state_dir; /* --state-dir */
+	const char *config;    /* --config */
+	const char *bucket;    /* --bucket B[:/PREFIX], with --config */
+};
+
+struct target {
+	char *mount;  /* mount point; NULL: not mounted, or not asked for */
+	char *inside; /* ask.path inside the mount, "" for its root; NULL:
+			 there is no mount */
+	char *state_dir;
+	char *config; /* NULL: not known */
+	char *prefix; /* of keys; NULL: not known */
+};
+
+void target_release(struct target *t);
+/**
+ * Find it; complaints go to stderr.
+ * @return enum ctl_exit; the state folder is known on CTL_OK
+ */
+int target_find(const struct target_ask *ask, struct target *out);
+/** Is the operand a path on an ackfs mount? Nothing is asked of the mount. */
+bool target_is_on_mount(const char *path);
+/** Its journal, for reading. @return enum ctl_exit; complains */
+int target_open_db(const struct target *t, struct db **out);
+/** The configuration, finished. @return enum ctl_exit; complains */
+int target_load_conf(const struct target_ask *ask, struct conf **out);
+/** The mount's own account (fs_status_json). @return enum ctl_exit; complains */
+int target_status(const struct target *t, json_t **out);
+/** One command to the mount. @return 0 or -errno, as fs_command() */
+int target_command(const struct target *t, const char *const *words,
+		   size_t count);
+/** A key's path inside the mount, as far as the prefix is known. */
+const char *target_path_of_key(const struct target *t, const char *key);
+
+/* -- options that most commands take ------------------------------------------ */
+
+enum {
+	TARGET_OPT_STATE_DIR = 256,
+	TARGET_OPT_CONFIG,
+	TARGET_OPT_BUCKET,
+	CTL_OPT_FIRST, /* a command's own begin here */
+};
+
+#define TARGET_LONG_OPTIONS                                                    \
+	{"state-dir", required_argument, NULL, TARGET_OPT_STATE_DIR},          \
+		{"config", required_argument, NULL, TARGET_OPT_CONFIG},        \
+	{                                                                      \
+		"bucket", required_argument, NULL, TARGET_OPT_BUCKET           \
+	}
+
+#define TARGET_HELP                                                            \
+	"  --state-dir DIR   a state folder, mounted or not\n"                 \
+	"  --config FILE     the state folder of this configuration\n"         \
+	"  --bucket B[:/P]   its bucket and prefix, where FILE has none\n"
+
+/** @return whether c was one of them */
+bool target_option(int c, const char *value, struct target_ask *ask);
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands of ackctl to a mount that lives: a JSON array of words. */
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "fs/fs.h"
+#include "fs/status.h"
+#include "util/log.h"
+#include "util/strnum.h"
+
+enum { WORDS_MAX = 4 };
+
+struct words {
+	size_t count;
+	const char *at[WORDS_MAX]; /* borrowed from the JSON */
+};
+
+/* -- staged files by path or number ------------------------------------------- */
+
+struct search {
+	const char *path; /* inside the mount; NULL: by id */
+	const struct fs *fs;
+	int64_t id;
+	unsigned states; /* bits of enum staging_state */
+	int64_t found;   /* 0: none; the newest wins */
+};
+
+static int compare(void *arg, const struct staging_info *info,
+		   const struct staging_close *c)
+{
+	struct search *s = arg;
+
+	(void)c;
+	if (!(s->states & 1U << info->state))
+		return 0;
+	if (s->path ? strcmp(fs_path_of_key(s->fs, info->key), s->path) == 0
+		    : info->id == s->id)
+		s->found = info->id;
+	return 0;
+}
+
+/* word is a path inside the mount, or "#ID".
+   @return a reference, NULL: there is none in one of these states */
+static struct staging *find_staged(struct fs *fs, const char *word,
+				   unsigned states)
+{
+	struct search s = {.fs = fs, .states = states};
+
+	if (word[0] != '#')
+		s.path = word;
+	else if (parse_i64(word + 1, 1, INT64_MAX, &s.id) < 0)
+		return NULL;
+	if (staging_walk(fs->d.db, compare, &s) < 0 || !s.found)
+		return NULL;
+	return staging_store_find(fs->d.staging, s.found);
+}
+
+/* -- the commands ---------------------------------------------------------------- */
+
+static int retry_upload(struct fs *fs, const struct words *w)
+{
+	struct staging *s;
+	size_t count;
+
+	if (w->count == 1) {
+		count = uploader_retry_now(fs->d.uploader, NULL);
+		log_notice("command: uploads are tried again: count=%zu",
+			   count);
+		return 0;
+	}
+	s = find_staged(fs, w->at[1], 1U << STAGING_RETRYING);
+	if (!s)
+		return -ENOENT;
+	count = uploader_retry_now(fs->d.uploader, s);
+	staging_put(s);
+	return count ? 0 : -ENOENT;
+}
+
+static int invalidate(struct fs *fs, const struct words *w)
+{
+	uint64_t ino = TREE_ROOT;
+
+	if (w->count == 2 && w->at[1][0]) {
+		AUTO_FREE char *key =
+			str_printf("%s%s", fs->conf.prefix, w->at[1]);
+		struct node *n;
+
+		if (!key)
+			return -ENOMEM;
+		lock_acquire(&fs->tree.lock);
+		n = fs_node_of_key_locked(fs, key);
+		ino = n ? n->ino : 0;
+		lock_release(&fs->tree.lock);
+	}
+	if (ino)
+		listing_invalidate(fs, ino);
+	return 0;
+}
+
+static int set_log_level(struct fs *fs, const struct words *w)
+{
+	enum log_level level;
+
+	(void)fs;
+	if (log_parse_level(w->at[1], &level) < 0)
+		return -EINVAL;
+	log_set_level(level);
+	log_notice("log: level=%s", w->at[1]);
+	return 0;
+}
+
+static const struct command {
+	const char *name;
+	size_t min, max; /* words behind the name */
+	int (*run)(struct fs *fs, const struct words *w);
+} commands[] = {
+	{"retry-upload", 0, 1, retry_upload },
+	{"invalidate",   0, 1, invalidate   },
+	{"log-level",    1, 1, set_log_level},
+};
+
+static int dispatch(struct fs *fs, const struct words *w)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		const struct command *c = &commands[i];
+
+		if (strcmp(c->name, w->at[0]) != 0)
+			continue;
+		if (w->count - 1 < c->min || w->count - 1 > c->max)
+			return -EINVAL;
+		return c->run(fs, w);
+	}
+	return -EINVAL;
+}
+
+static int read_words(const json_t *root, struct words *w)
+{
+	w->count = json_array_size(root);
+	if (!w->count || w->count > WORDS_MAX)
+		return -EINVAL;
+	for (size_t i = 0; i < w->count; i++) {
+		w->at[i] = json_string_value(json_array_get(root, i));
+		if (!w->at[i])
+			return -EINVAL;
+	}
+	return 0;
+}
+
+int fs_command(struct fs *fs, const char *json)
+{
+	json_t *root = json_loads(json, 0, NULL);
+	struct words w;
+	int rc = read_words(root, &w);
+
+	if (rc == 0)
+		rc = dispatch(fs, &w);
+	json_decref(root);
+	return rc;
+}
