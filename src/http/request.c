@@ -116,7 +116,8 @@ static void status_line(struct transfer *t, const char *line, size_t len)
 		status = status * 10 + (space[i] - '0');
 	}
 	kvs_release(&t->resp->headers);
-	t->resp->status = status;
+	/* "100 Continue" is no answer yet. */
+	t->resp->status = status >= 200 ? status : 0;
 }
 
 static int header_line(struct transfer *t, const char *line, size_t len)
