@@ -61,10 +61,10 @@ int answer_error(const char *xml, size_t len, struct oss_reply *r)
 	struct xml_handler h = {error_open, error_close, &got};
 	int rc = xml_parse(xml, len, &h);
 
-	if (rc == 0 && !got.code[0])
-		rc = -EBADMSG;
-	if (rc < 0)
-		return rc;
+	/* Further down stands the key, with whatever bytes it has: what came
+	   before is good. */
+	if (rc == -ENOMEM || !got.code[0])
+		return rc < 0 ? rc : -EBADMSG;
 	memcpy(r->code, got.code, sizeof(r->code));
 	memcpy(r->message, got.message, sizeof(r->message));
 	if (got.ec[0])

@@ -33,6 +33,25 @@ static void errors_are_read(void **state)
 	assert_int_equal(r.http, 404);
 }
 
+static void a_broken_rest_does_not_hide_the_code(void **state)
+{
+	static const char *const texts[] = {
+		"<Error><Code>X</Code><Key>a\x01"
+		"b</Key></Error>",
+		"<Error><Code>X</Code></Error>trailing",
+		"<Error><Code>X</Code><Mess",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct oss_reply r = {.http = 404};
+
+		assert_int_equal(answer_error(texts[i], strlen(texts[i]), &r),
+				 0);
+		assert_string_equal(r.code, "X");
+	}
+}
+
 static void words_too_long_are_cut(void **state)
 {
 	AUTO(buf_release) struct buf xml = BUF_INIT;
@@ -56,7 +75,6 @@ static const char *const not_errors[] = {
 	"<Error>",
 	"<Error></Error>",
 	"<Error><Code></Code></Error>",
-	"<Error><Code>X</Code></Error>trailing",
 	"<Error><Code>X</Error></Code>",
 	"<NotError><Code>X</Code></NotError>",
 	"<!DOCTYPE Error [<!ENTITY a \"aaaa\">]><Error><Code>&a;</Code></Error>",
@@ -350,6 +368,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(errors_are_read),
+		cmocka_unit_test(a_broken_rest_does_not_hide_the_code),
 		cmocka_unit_test(words_too_long_are_cut),
 		cmocka_unit_test(what_is_no_error_leaves_the_reply_alone),
 		cmocka_unit_test(endless_text_is_refused),
