@@ -137,6 +137,7 @@ struct upload *upload_new(struct uploader *u, struct staging *s)
 	up->s = staging_get(s);
 	up->id = staging_id(s);
 	up->is_first = true;
+	up->phase = UPLOAD_PAUSED; /* a stream says so itself */
 	return up;
 }
 
