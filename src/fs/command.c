@@ -2,10 +2,14 @@
 /* Commands of ackctl to a mount that lives: a JSON array of words. */
 #include <errno.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
+#include "fs/file.h"
 #include "fs/fs.h"
 #include "fs/status.h"
+#include "upload/recall.h"
 #include "util/log.h"
 #include "util/strnum.h"
 
@@ -77,25 +81,132 @@ static int retry_upload(struct fs *fs, const struct words *w)
 	return count ? 0 : -ENOENT;
 }
 
+/* A file that waits or retries is dropped: its bytes are gone for good. */
+static int drop(struct fs *fs, const struct words *w)
+{
+	struct staging *s = find_staged(
+		fs, w->at[1], 1U << STAGING_RETRYING | 1U << STAGING_CLOSED);
+	int rc;
+
+	if (!s)
+		return -ENOENT;
+	rc = file_give_up(fs, s);
+	if (rc == 0)
+		log_notice(
+			"command: a file that was not stored is given up: file=%s",
+			LOG_Q(w->at[1]));
+	staging_put(s);
+	return rc;
+}
+
+static int publish(struct fs *fs, const struct words *w)
+{
+	struct staging *s = find_staged(fs, w->at[1], 1U << STAGING_INCOMPLETE);
+	int rc;
+
+	if (!s)
+		return -ENOENT;
+	rc = file_publish(fs, s);
+	if (rc == 0)
+		log_notice("command: an incomplete file is published: file=%s",
+			   LOG_Q(w->at[1]));
+	staging_put(s);
+	return rc;
+}
+
+static int drop_incomplete(struct fs *fs, const struct words *w)
+{
+	struct staging *s = find_staged(fs, w->at[1], 1U << STAGING_INCOMPLETE);
+	int rc;
+
+	if (!s)
+		return -ENOENT;
+	rc = staging_discard(s);
+	if (rc == 0)
+		log_notice("command: an incomplete file is dropped: file=%s",
+			   LOG_Q(w->at[1]));
+	staging_put(s);
+	return rc;
+}
+
+static int retry_callback(struct fs *fs, const struct words *w)
+{
+	AUTO_FREE char *key = str_printf("%s%s", fs->conf.prefix, w->at[1]);
+
+	return key ? recall_now(fs->d.recall, key) : -ENOMEM;
+}
+
+/* -- forgetting what is cached ----------------------------------------------------- */
+
+struct stale {
+	struct stale *next;
+	uint64_t ino, parent;
+	char name[256];
+};
+
+/* The nodes that the kernel knows, the folder's and all below. */
+static int gather_stale_locked(struct fs *fs, struct node *top,
+			       struct stale **list) ACK_REQUIRES(fs->tree.lock)
+{
+	struct node *n, *tmp, *up;
+
+	HASH_ITER(by_ino, fs->tree.inos, n, tmp)
+	{
+		struct stale *one;
+
+		for (up = n; up && up != top; up = up->parent)
+			;
+		if (!up || !n->nlookup || !n->parent)
+			continue;
+		one = calloc(1, sizeof(*one));
+		if (!one)
+			return -ENOMEM;
+		one->ino = n->ino;
+		one->parent = n->parent->ino;
+		n->fresh_until_ms = 0;
+		strncat(one->name, n->name, sizeof(one->name) - 1);
+		LL_PREPEND(*list, one);
+	}
+	return 0;
+}
+
+static void tell_kernel(struct fs *fs, struct stale *list)
+{
+	struct stale *one, *tmp;
+
+	LL_FOREACH_SAFE(list, one, tmp)
+	{
+		if (fs->invalidate)
+			fs->invalidate(fs->notify_arg, one->ino);
+		if (fs->invalidate_name)
+			fs->invalidate_name(fs->notify_arg, one->parent,
+					    one->name);
+		free(one);
+	}
+}
+
 static int invalidate(struct fs *fs, const struct words *w)
 {
-	uint64_t ino = TREE_ROOT;
+	AUTO_FREE char *key = str_printf("%s%s", fs->conf.prefix,
+					 w->count == 2 ? w->at[1] : "");
+	struct stale *list = NULL;
+	uint64_t ino = 0;
+	struct node *n;
+	int rc = 0;
 
-	if (w->count == 2 && w->at[1][0]) {
-		AUTO_FREE char *key =
-			str_printf("%s%s", fs->conf.prefix, w->at[1]);
-		struct node *n;
-
-		if (!key)
-			return -ENOMEM;
-		lock_acquire(&fs->tree.lock);
-		n = fs_node_of_key_locked(fs, key);
-		ino = n ? n->ino : 0;
-		lock_release(&fs->tree.lock);
+	if (!key)
+		return -ENOMEM;
+	lock_acquire(&fs->tree.lock);
+	n = fs_node_of_key_locked(fs, key);
+	if (n) {
+		ino = n->ino;
+		rc = gather_stale_locked(fs, n, &list);
 	}
+	lock_release(&fs->tree.lock);
 	if (ino)
 		listing_invalidate(fs, ino);
-	return 0;
+	tell_kernel(fs, list);
+	return rc;
 }
 
 static int set_log_level(struct fs *fs, const struct words *w)
@@ -115,9 +226,13 @@ static const struct command {
 	size_t min, max; /* words behind the name */
 	int (*run)(struct fs *fs, const struct words *w);
 } commands[] = {
-	{"retry-upload", 0, 1, retry_upload },
-	{"invalidate",   0, 1, invalidate   },
-	{"log-level",    1, 1, set_log_level},
+	{"retry-upload",    0, 1, retry_upload   },
+	{"drop",            1, 1, drop           },
+	{"publish",         1, 1, publish        },
+	{"drop-incomplete", 1, 1, drop_incomplete},
+	{"retry-callback",  1, 1, retry_callback },
+	{"invalidate",      0, 1, invalidate     },
+	{"log-level",       1, 1, set_log_level  },
 };
 
 static int dispatch(struct fs *fs, const struct words *w)

@@ -122,4 +122,14 @@ bool file_set_user_meta(struct fs *fs, struct node *n, const char *name,
 void file_finish_holds(struct fs *fs);
 size_t file_count_open(struct fs *fs);
 
+/* -- for ackctl: file_admin.c --------------------------------------------------- */
+
+/** An INCOMPLETE file goes up under its name, as if it were closed now.
+ *  @return 0; -EINVAL (it is not incomplete); -EISDIR (the name is a folder's
+ *          now); -ESHUTDOWN; -errno */
+int file_publish(struct fs *fs, struct staging *s);
+/** One that waits or retries is dropped; the name shows what OSS has.
+ *  @return 0; -EBUSY: it is open */
+int file_give_up(struct fs *fs, struct staging *s);
+
 #endif

@@ -412,8 +412,7 @@ static void make_incomplete_locked(struct file *f, const char *why)
 	f->replaced = false;
 }
 
-/* The name shows what OSS has: the object as it was, or nothing. */
-static void show_stored(struct file *f)
+void file_show_stored(struct file *f)
 {
 	struct fs *fs = f->fs;
 	struct node *n = f->node;
@@ -516,7 +515,7 @@ void file_release(struct handle *h)
 		file_close_now(f, NULL, false, (struct fs_done){0});
 		break;
 	case RELEASE_SHOW_STORED:
-		show_stored(f);
+		file_show_stored(f);
 		break;
 	case RELEASE_NOTHING:
 		break;

@@ -119,6 +119,9 @@ bool file_is_temporary(struct file *f);
 /** A HELD one goes up. @param no_callback  its temporary_hold ran out */
 void file_release_hold(struct file *f, bool no_callback);
 void file_cancel_hold_locked(struct file *f) ACK_REQUIRES(f->lock);
+/** Nothing is staged any more: the name shows what OSS has, the object as it
+ *  was, or nothing. */
+void file_show_stored(struct file *f);
 /** closing--, and the waiters when it is 0. */
 void file_closing_done(struct file *f);
 

@@ -126,6 +126,54 @@ static void add_progress(json_t *root, struct fs *fs)
 	json_object_set_new(root, "uploads_running", number(count));
 }
 
+/* -- files whose upload has failed so far ---------------------------------------- */
+
+enum { TROUBLES_SHOWN = 8 };
+
+struct troubles {
+	json_t *list;
+	uint64_t stuck; /* they wait for somebody to act */
+};
+
+static int add_trouble(void *arg, const struct staging_info *info,
+		       const struct staging_close *c)
+{
+	struct troubles *t = arg;
+	json_t *o;
+
+	(void)c;
+	if (info->state != STAGING_RETRYING)
+		return 0;
+	t->stuck += info->next_try_ms == INT64_MAX;
+	if (json_array_size(t->list) >= TROUBLES_SHOWN)
+		return 0;
+	o = json_object();
+	json_object_set_new(o, "id", number((uint64_t)info->id));
+	json_object_set_new(o, "key", text_or_null(info->key));
+	json_object_set_new(o, "size", number(info->size));
+	json_object_set_new(o, "attempts", json_integer(info->attempts));
+	json_object_set_new(o, "error", text_or_null(info->last_error));
+	json_object_set_new(o, "next_try",
+			    info->next_try_ms == INT64_MAX
+				    ? json_null()
+				    : time_text(info->next_try_ms));
+	json_array_append_new(t->list, o);
+	return 0;
+}
+
+static int add_troubles(json_t *root, struct fs *fs)
+{
+	struct troubles t = {json_array(), 0};
+	const json_t *files = json_object_get(root, "files");
+	int rc = 0;
+
+	if (json_integer_value(json_object_get(files, "retrying")) > 0)
+		rc = staging_walk(fs->d.db, add_trouble, &t);
+	json_object_set_new(root, "retrying", t.list);
+	json_object_set_new(root, "stuck", number(t.stuck));
+	return rc;
+}
+
 static void add_uploads(json_t *root, const struct uploader_totals *t)
 {
 	json_t *o = json_object();
@@ -170,7 +218,9 @@ int fs_status_json(struct fs *fs, char **out)
 	add_files(root, fs);
 	add_progress(root, fs);
 	add_uploads(root, &uploads);
-	rc = add_callbacks(root, fs);
+	rc = add_troubles(root, fs);
+	if (rc == 0)
+		rc = add_callbacks(root, fs);
 	if (rc == 0) {
 		text = json_dumps(root, JSON_COMPACT);
 		rc = text ? 0 : -ENOMEM;

@@ -25,7 +25,18 @@ struct fs;
  *  @param out  heap text. @return 0 or -errno */
 int fs_status_json(struct fs *fs, char **out);
 /**
- * One command: a JSON array of words, ["retry-upload","in/a.jpg"], ...
+ * One command: a JSON array of words.  PATH is a path inside the mount, FILE
+ * such a path or "#ID", a staged file's number.
+ *
+ *     ["retry-upload"]           all files whose upload has failed, now
+ *     ["retry-upload", FILE]     one of them
+ *     ["drop", FILE]             give up one that is not stored (-EBUSY: open)
+ *     ["publish", FILE]          an incomplete one goes up
+ *     ["drop-incomplete", FILE]
+ *     ["retry-callback", PATH]   the callback again, whatever came of it
+ *     ["invalidate"], ["invalidate", PATH]   forget what is cached
+ *     ["log-level", LEVEL]
+ *
  * @return 0, -EINVAL (unknown or malformed), -ENOENT, -errno of the work
  */
 int fs_command(struct fs *fs, const char *json);
