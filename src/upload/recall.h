@@ -1,16 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * Failed callbacks are made again: OSS never repeats one.
+ * Callbacks that failed are made again.
  *
- * What is due stands in the callback log and survives a restart.  A repetition is a
- * server-side copy of the object onto itself with the callback on its Complete
- * (an empty object by PutObject), only while the object is still ours; the
- * delivery id stays.  While the application is down one file probes and the
- * others wait.
+ * OSS never repeats a callback.  From the callback log (so it survives a
+ * restart) each failed one is repeated for its rule's retry_for with
+ * growing pauses, with the same delivery id, by a copy of the object onto
+ * itself whose CompleteMultipartUpload carries the callback (an empty object is
+ * put again), and only while HEAD says that the object is still ours.  While the
+ * application server is down one file asks and the others wait.  What is
+ * given up is `failed` for good.
  *
- * Layer    upload.
- * Threads  any; work is done on KEYQ_BACKGROUND tasks.
+ * The copy changes the object's ETag (MD5 to the multipart form) and
+ * Last-Modified; content, metadata, content type, storage class, tags and ACL
+ * stay.  Between HEAD and the copy another writer's object could be copied over
+ * itself: x-oss-copy-source-if-match closes that, except for a write between
+ * the copy of the parts and Complete, which the copy then replaces.  In a
+ * versioned bucket each repetition is a new version; archived objects and those
+ * under a retention policy cannot be repeated (OSS refuses), and are given up.
+ *
+ * Layer    upload: uses state, callback, oss.
+ * Threads  any.  Callers may hold locks of a rank below LOCK_UPLOADER.
  */
 #ifndef ACKFS_UPLOAD_RECALL_H
 #define ACKFS_UPLOAD_RECALL_H
@@ -18,18 +28,21 @@
 struct recall;
 struct uploader;
 
+/** Uses the uploader's store, queue, timers, log and rules, and its `recalled`
+ *  (upload/uploader.h). */
 int recall_new(struct uploader *u, struct recall **out);
-/** Begin with what is due. */
-void recall_start(struct recall *r);
-/** Its timer is stopped. NULL is fine. */
+/** Its timer is stopped; tasks that are still queued do nothing. Before
+ *  uploader_free(). NULL is fine. */
 void recall_free(struct recall *r);
-/** Something failed a moment ago: its time may be the next one. */
+/** Begin with what the log says is due. Once, after recovery. */
+void recall_start(struct recall *r);
+/** A callback failed a moment ago: its time may be the next one. Cheap. */
 void recall_poke(struct recall *r);
 /**
- * By hand: the callback of this object again, now, whatever came of the
- * last attempt.  Not waited for.
- * @return 0; -ENOENT: no record of a callback, or another version is stored;
- *         -errno
+ * By hand: make the callback of this key's present object again, whether it
+ * failed, was given up or was answered; not waited for.
+ * @return 0: queued; -ENOENT: no record of its callback; -ENODATA: it was stored
+ *         without one; -ESHUTDOWN, -errno
  */
 int recall_now(struct recall *r, const char *key);
 

@@ -325,7 +325,7 @@ static int submit_new_locked(struct uploader *u, struct upload *up,
 			     const struct staging_info *info, bool is_told)
 	ACK_REQUIRES(u->lock)
 {
-	bool is_stream = up->phase == UPLOAD_STREAM;
+	bool is_stream = up->hh.tbl != NULL;
 	int rc;
 
 	if (is_stream)

@@ -30,7 +30,7 @@
  *          function here calls back, all events and dones come from worker
  *          threads, which hold no lock.
  * Blocking submit, cancel, rekey: local disk only, never the network.
- * Ending   keyq_free(), uploader_free(), then timer_wheel_free().
+ * Ending   keyq_free(), recall_free(), uploader_free(), timer_wheel_free().
  */
 #ifndef ACKFS_UPLOAD_UPLOADER_H
 #define ACKFS_UPLOAD_UPLOADER_H
@@ -90,6 +90,12 @@ struct uploader_deps {
 	void (*event)(void *arg, struct staging *s,
 		      const struct upload_outcome *o);
 	void *event_arg;
+	/* A callback was made again: the object of this key has another
+	   identity now, with the same content (upload/recall.h). On a worker
+	   thread; may be NULL. */
+	void (*recalled)(void *arg, const char *key,
+			 const struct object_id *id);
+	void *recalled_arg;
 	/* The present bytes of a range of the base are missing: fetch them
 	   into the staged file (download layer). */
 	int (*fetch)(void *arg, struct staging *s, uint64_t off, uint64_t len);

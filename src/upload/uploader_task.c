@@ -24,6 +24,7 @@ struct turn {
 struct failure {
 	int rc;          /* 0: there was none */
 	bool is_planned; /* it is tried again by itself */
+	bool is_held_up; /* by the outage: nothing was tried */
 	struct oss_reply reply;
 	char error[512];
 };
@@ -73,7 +74,10 @@ static void conclude_stored(struct uploader *u, struct upload *up,
 static void log_failure(const char *key, const struct failure *f, int failures,
 			int64_t pause_ms)
 {
-	if (f->is_planned)
+	if (f->is_held_up)
+		log_info("upload: waits for OSS to answer again: key=%s",
+			 LOG_Q(key));
+	else if (f->is_planned)
 		log_warn("upload: failed, will retry: key=%s failures=%d "
 			 "in_ms=%" PRId64 " error=%s",
 			 LOG_Q(key), failures, pause_ms, LOG_Q(f->error));
@@ -114,6 +118,54 @@ static void journal_failure(struct upload *up, const struct failure *f,
 			(long long)up->id, -rc);
 }
 
+static void pause_locked(struct uploader *u, struct upload *up,
+			 const struct failure *f, int64_t pause_ms)
+	ACK_REQUIRES(u->lock)
+{
+	up->failures++;
+	up->is_first = false;
+	up->due_ms =
+		pause_ms == INT64_MAX ? pause_ms : clock_mono_ms() + pause_ms;
+	up->phase = UPLOAD_PAUSED;
+	u->totals.failed++;
+	if (f->is_planned)
+		upload_arm_locked(u, up->due_ms);
+	upload_note_failure_locked(u, f->rc, &f->reply, f->error);
+}
+
+/* @return false: it was cancelled meanwhile, and is buried */
+static bool pause_upload(struct uploader *u, struct upload *up,
+			 struct attempt *a, const struct failure *f,
+			 int64_t pause_ms, struct watcher **watchers)
+{
+	bool cancelled;
+
+	lock_acquire(&u->lock);
+	cancelled = up->is_cancelled;
+	up->stream = take_ptr(a->stream);
+	if (cancelled) {
+		upload_leave_locked(u, up);
+	} else {
+		pause_locked(u, up, f, pause_ms);
+		*watchers = take_watchers_locked(up);
+	}
+	lock_release(&u->lock);
+	/* From here on `up` may be another thread's. */
+	if (cancelled)
+		upload_bury(u, up, UPLOAD_END_CANCELLED);
+	return !cancelled;
+}
+
+static bool is_cancelled(struct uploader *u, const struct upload *up)
+{
+	bool cancelled;
+
+	lock_acquire(&u->lock);
+	cancelled = up->is_cancelled;
+	lock_release(&u->lock);
+	return cancelled;
+}
+
 static void conclude_failed(struct uploader *u, struct upload *up,
 			    struct attempt *a, struct failure *f)
 {
@@ -122,37 +174,17 @@ static void conclude_failed(struct uploader *u, struct upload *up,
 	int64_t pause = plan(up, f);
 	struct watcher *watchers = NULL;
 	char key[STAGING_KEY_MAX];
-	bool cancelled;
 
 	if (a->stream && !f->is_planned) { /* parts cost money */
 		multipart_abort(a->stream);
 		multipart_free(take_ptr(a->stream));
 	}
-	journal_failure(up, f, pause);
-	staging_key(s, key);
-	log_failure(key, f, up->failures + 1, pause);
-
-	lock_acquire(&u->lock);
-	up->stream = take_ptr(a->stream);
-	up->failures++;
-	up->is_first = false;
-	up->due_ms = pause == INT64_MAX ? pause : clock_mono_ms() + pause;
-	up->phase = UPLOAD_PAUSED;
-	cancelled = up->is_cancelled;
-	if (cancelled) {
-		upload_leave_locked(u, up);
-	} else {
-		u->totals.failed++;
-		watchers = take_watchers_locked(up);
-		if (f->is_planned)
-			upload_arm_locked(u, up->due_ms);
+	if (!is_cancelled(u, up)) {
+		journal_failure(up, f, pause);
+		staging_key(s, key);
+		log_failure(key, f, up->failures + 1, pause);
 	}
-	upload_note_failure_locked(u, f->rc, &f->reply, f->error);
-	lock_release(&u->lock);
-	/* From here on `up` may be another thread's. */
-	if (cancelled)
-		upload_bury(u, up, UPLOAD_END_CANCELLED);
-	else
+	if (pause_upload(u, up, a, f, pause, &watchers))
 		tell(u, s, &o, watchers);
 	staging_put(s);
 }
@@ -172,6 +204,7 @@ static bool is_held_up_locked(struct uploader *u, const struct upload *up,
 	if (!u->is_down || waited_for)
 		return false;
 	f->rc = u->down_rc;
+	f->is_held_up = true;
 	f->reply = u->down_reply;
 	snprintf(f->error, sizeof(f->error), "%s", u->down_error);
 	return true;
