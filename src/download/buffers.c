@@ -180,10 +180,12 @@ static void list_spent_locked(struct read_cache *c, struct block *b)
 	c->spent_count++;
 	if (max > SPENT_MAX)
 		max = SPENT_MAX;
-	if (c->spent_count > max) {
+	if (c->spent_count > max)
 		b = evict_locked(c);
+	else
+		b = NULL;
+	if (b)
 		set_free_locked(c, b);
-	}
 }
 
 void block_settle_locked(struct read_cache *c, struct block *b)
