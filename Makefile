@@ -166,11 +166,7 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(B)/libtest.a $(B)/libackfs.a $(B)/libutil.a
 	@mkdir -p $(@D)
 	$(say) LINK $@
 	$(LINK) $(FUSELIBS) $(LIBS) -lcmocka
-$(B)/tools/osscli: $(B)/tests/tools/osscli.o $(B)/libackfs.a $(B)/libutil.a
-	@mkdir -p $(@D)
-	$(say) LINK $@
-	$(LINK) $(LIBS)
-$(B)/tools/%: $(B)/tests/tools/%.o $(B)/libutil.a
+$(B)/tools/%: $(B)/tests/tools/%.o $(B)/libackfs.a $(B)/libutil.a
 	@mkdir -p $(@D)
 	$(say) LINK $@
 	$(LINK) $(FUSELIBS) $(LIBS)
