@@ -87,6 +87,7 @@ void block_unlist_locked(struct read_cache *c, struct block *b)
 }
 
 static void set_free_locked(struct read_cache *c, struct block *b)
+	ACK_REQUIRES(c->lock)
 {
 	b->reader = NULL;
 	b->list = BLOCK_FREE;
@@ -96,6 +97,7 @@ static void set_free_locked(struct read_cache *c, struct block *b)
 }
 
 static void forget_locked(struct read_cache *c, struct block *b)
+	ACK_REQUIRES(c->lock)
 {
 	block_unlist_locked(c, b);
 	HASH_DEL(b->reader->blocks, b);
@@ -109,7 +111,7 @@ void block_drop_locked(struct read_cache *c, struct block *b)
 		set_free_locked(c, b);
 }
 
-static struct block *evict_locked(struct read_cache *c)
+static struct block *evict_locked(struct read_cache *c) ACK_REQUIRES(c->lock)
 {
 	struct block *b = c->spent ? c->spent : c->recent;
 	struct reader *r;
@@ -123,6 +125,7 @@ static struct block *evict_locked(struct read_cache *c)
 }
 
 static struct block *buffer_get_locked(struct read_cache *c)
+	ACK_REQUIRES(c->lock)
 {
 	struct block *b = c->free;
 
@@ -172,6 +175,7 @@ void block_pin_locked(struct read_cache *c, struct block *b)
 }
 
 static void list_spent_locked(struct read_cache *c, struct block *b)
+	ACK_REQUIRES(c->lock)
 {
 	uint64_t max = c->max_blocks / 4;
 
@@ -223,7 +227,7 @@ uint64_t blocks_available_locked(struct read_cache *c)
 
 /* The lists are in the order of use: stop at the first that is young. */
 static void drop_old_locked(struct read_cache *c, struct block **list,
-			    int64_t before_ms)
+			    int64_t before_ms) ACK_REQUIRES(c->lock)
 {
 	while (*list && (*list)->used_ms < before_ms) {
 		struct block *b = *list;

@@ -133,6 +133,7 @@ static struct read_cache *cache_of(const struct fetch *f)
 
 /* Before a block beyond the window: until the reader comes nearer. */
 static int wait_for_room_locked(struct read_cache *c, struct fetch *f)
+	ACK_REQUIRES(c->lock)
 {
 	int64_t until = clock_mono_ms() + STALL_MS;
 	uint64_t limit = f->limit;
@@ -157,6 +158,7 @@ static int wait_for_room_locked(struct read_cache *c, struct fetch *f)
 }
 
 static void leave_block_locked(struct read_cache *c, struct fetch *f)
+	ACK_REQUIRES(c->lock)
 {
 	struct block *b = f->block;
 
@@ -171,6 +173,7 @@ static void leave_block_locked(struct read_cache *c, struct fetch *f)
 /* The block of the next byte; none when its bytes are passed over: somebody
    else has filled it or does, or what came before them was evicted. */
 static int enter_block_locked(struct read_cache *c, struct fetch *f)
+	ACK_REQUIRES(c->lock)
 {
 	uint64_t no = f->arrived / BLOCK_SIZE;
 	uint64_t at = f->arrived % BLOCK_SIZE;
@@ -267,6 +270,7 @@ static int take_bytes(void *arg, const void *data, size_t len)
 
 /* Bytes whose sum was wrong; what was handed out already cannot be undone. */
 static void drop_blocks_locked(struct read_cache *c, struct fetch *f)
+	ACK_REQUIRES(c->lock)
 {
 	for (uint64_t off = f->start; off < f->end; off += BLOCK_SIZE) {
 		struct block *b =
@@ -286,6 +290,7 @@ static int judge(const struct fetch *f, int rc)
 }
 
 static void end_locked(struct read_cache *c, struct fetch *f, int rc)
+	ACK_REQUIRES(c->lock)
 {
 	struct reader *r = f->reader;
 
@@ -332,7 +337,7 @@ int fetch_run_locked(struct read_cache *c, struct fetch *f)
 	return rc;
 }
 
-static struct fetch *next_locked(struct read_cache *c)
+static struct fetch *next_locked(struct read_cache *c) ACK_REQUIRES(c->lock)
 {
 	struct fetch *f = c->queue;
 
@@ -343,7 +348,7 @@ static struct fetch *next_locked(struct read_cache *c)
 
 /* Nothing to do for a while: give idle buffers back. @return whether to stay:
    one thread does as long as there are buffers */
-static bool stay_locked(struct read_cache *c)
+static bool stay_locked(struct read_cache *c) ACK_REQUIRES(c->lock)
 {
 	int64_t now = clock_mono_ms();
 
@@ -376,7 +381,7 @@ static void *run_fetches(void *arg)
 	return NULL;
 }
 
-static bool thread_add_locked(struct read_cache *c)
+static bool thread_add_locked(struct read_cache *c) ACK_REQUIRES(c->lock)
 {
 	int rc;
 

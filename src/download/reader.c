@@ -54,7 +54,7 @@ void reader_drop_locked(struct read_cache *c, struct reader *r)
 	reader_free(r);
 }
 
-static void cancel_all_locked(struct read_cache *c)
+static void cancel_all_locked(struct read_cache *c) ACK_REQUIRES(c->lock)
 {
 	struct reader *r, *tmp;
 	struct fetch *f;
@@ -120,6 +120,7 @@ static struct reader *reader_new(struct read_cache *c, const char *key,
 
 /* Takes fresh over, or frees it when the same version is there. */
 static struct reader *share_locked(struct read_cache *c, struct reader *fresh)
+	ACK_REQUIRES(c->lock)
 {
 	struct reader *r = NULL;
 
@@ -205,6 +206,7 @@ static void view_add(struct read_view *v, struct hold *h, char *data,
 }
 
 static void release_locked(struct read_cache *c, struct read_view *v)
+	ACK_REQUIRES(c->lock)
 {
 	for (int i = 0; i < v->count; i++) {
 		struct hold *h = v->hold[i];
@@ -258,6 +260,7 @@ struct task {
 
 /* Take what is there. */
 static void collect_locked(struct read_cache *c, struct task *t)
+	ACK_REQUIRES(c->lock)
 {
 	while (t->at < t->end) {
 		uint64_t in = t->at % BLOCK_SIZE;
@@ -312,6 +315,7 @@ static int get_range(struct reader *r, uint64_t off, uint64_t len,
 
 /* Without a buffer: the rest into memory of its own. */
 static int read_private_locked(struct read_cache *c, struct task *t)
+	ACK_REQUIRES(c->lock)
 {
 	size_t len = t->end - t->at;
 	AUTO_FREE struct memory *m = malloc(sizeof(*m) + len);
@@ -339,6 +343,7 @@ static int read_private_locked(struct read_cache *c, struct task *t)
 /* What this read needs of the missing bytes, in whole blocks, up to what is
    there or comes. */
 static uint64_t end_of_miss_locked(struct read_cache *c, const struct task *t)
+	ACK_REQUIRES(c->lock)
 {
 	uint64_t off = (t->at / BLOCK_SIZE + 1) * BLOCK_SIZE;
 
@@ -360,7 +365,7 @@ static int judge(struct task *t, const struct fetch *f)
 }
 
 static int wait_for_locked(struct read_cache *c, struct task *t,
-			   struct fetch *f)
+			   struct fetch *f) ACK_REQUIRES(c->lock)
 {
 	int rc = -ETIMEDOUT;
 
@@ -371,6 +376,7 @@ static int wait_for_locked(struct read_cache *c, struct task *t,
 }
 
 static int run_here_locked(struct read_cache *c, struct task *t)
+	ACK_REQUIRES(c->lock)
 {
 	struct fetch *f;
 	uint64_t start = t->at / BLOCK_SIZE * BLOCK_SIZE;
@@ -397,6 +403,7 @@ static bool is_whole(const struct task *t)
 
 /* One step nearer to having the byte at t->at. */
 static int bring_locked(struct read_cache *c, struct task *t)
+	ACK_REQUIRES(c->lock)
 {
 	struct fetch *f = fetch_find_locked(c, t->r, t->miss);
 	uint64_t blocks = (t->end - t->at) / BLOCK_SIZE + 2;
@@ -411,6 +418,7 @@ static int bring_locked(struct read_cache *c, struct task *t)
 }
 
 static int read_locked(struct read_cache *c, struct task *t)
+	ACK_REQUIRES(c->lock)
 {
 	int rc = 0;
 

@@ -166,7 +166,7 @@ void stream_learn_locked(struct read_cache *c, struct fetch *f)
 /* ---- how much ---------------------------------------------------------- */
 
 /* Streams that read lately share the buffers; a quarter is for all others. */
-static uint64_t share_locked(struct read_cache *c)
+static uint64_t share_locked(struct read_cache *c) ACK_REQUIRES(c->lock)
 {
 	int64_t now = clock_mono_ms();
 	struct read_pos *p;
@@ -188,6 +188,7 @@ static bool is_one_fast(const struct tuning *t)
 
 /* 0: no read-ahead. */
 static uint64_t window_locked(struct read_cache *c, const struct read_pos *p)
+	ACK_REQUIRES(c->lock)
 {
 	const struct tuning *t = &c->tuning;
 	uint64_t share = share_locked(c);
@@ -234,6 +235,7 @@ static uint64_t get_len(const struct tuning *t, const struct read_pos *p,
 /* ---- asking for it ----------------------------------------------------- */
 
 static bool is_full_locked(struct read_cache *c, struct reader *r, uint64_t off)
+	ACK_REQUIRES(c->lock)
 {
 	struct block *b = block_find_locked(c, r, off / BLOCK_SIZE);
 
@@ -241,7 +243,7 @@ static bool is_full_locked(struct read_cache *c, struct reader *r, uint64_t off)
 }
 
 static struct fetch *fetch_at_locked(struct read_cache *c, struct reader *r,
-				     uint64_t off)
+				     uint64_t off) ACK_REQUIRES(c->lock)
 {
 	struct fetch *f;
 
@@ -257,7 +259,7 @@ static struct fetch *fetch_at_locked(struct read_cache *c, struct reader *r,
 
 /* Other windows' fetches serve this one too. */
 static void join_locked(struct read_cache *c, struct read_pos *p,
-			struct fetch *f)
+			struct fetch *f) ACK_REQUIRES(c->lock)
 {
 	(void)c;
 	if (f->owner && f->owner != p)
@@ -270,6 +272,7 @@ static void join_locked(struct read_cache *c, struct read_pos *p,
 
 /* Pass over what is there or comes. @return whether off moved */
 static bool pass_locked(struct read_cache *c, struct read_pos *p, uint64_t *off)
+	ACK_REQUIRES(c->lock)
 {
 	struct fetch *f;
 
@@ -287,7 +290,7 @@ static bool pass_locked(struct read_cache *c, struct read_pos *p, uint64_t *off)
 
 /* Where a GET from start should end: before a stretch that is there. */
 static uint64_t cut_locked(struct read_cache *c, struct reader *r,
-			   uint64_t start, uint64_t end)
+			   uint64_t start, uint64_t end) ACK_REQUIRES(c->lock)
 {
 	uint64_t full = 0;
 	struct fetch *f;
@@ -308,6 +311,7 @@ static uint64_t cut_locked(struct read_cache *c, struct reader *r,
 
 static uint64_t end_of_get_locked(struct read_cache *c, struct read_pos *p,
 				  uint64_t start, uint64_t window)
+	ACK_REQUIRES(c->lock)
 {
 	uint64_t size = p->reader->size;
 	uint64_t len = get_len(&c->tuning, p, window);
@@ -319,7 +323,7 @@ static uint64_t end_of_get_locked(struct read_cache *c, struct read_pos *p,
 }
 
 static bool launch_locked(struct read_cache *c, struct read_pos *p,
-			  uint64_t window)
+			  uint64_t window) ACK_REQUIRES(c->lock)
 {
 	struct reader *r = p->reader;
 	struct block *b = block_find_locked(c, r, p->ahead / BLOCK_SIZE);
@@ -359,7 +363,7 @@ static bool wants_more(const struct read_cache *c, const struct read_pos *p,
 
 /* The reader came nearer: its connections may go on. */
 static void widen_locked(struct read_cache *c, struct read_pos *p,
-			 uint64_t window)
+			 uint64_t window) ACK_REQUIRES(c->lock)
 {
 	uint64_t limit = p->end + window;
 	uint64_t enough = min_u64(window / 4, MIB);
@@ -378,6 +382,7 @@ static void widen_locked(struct read_cache *c, struct read_pos *p,
 }
 
 static void activate_locked(struct read_cache *c, struct read_pos *p)
+	ACK_REQUIRES(c->lock)
 {
 	if (p->active)
 		DL_DELETE(c->streams, p);
@@ -387,6 +392,7 @@ static void activate_locked(struct read_cache *c, struct read_pos *p)
 }
 
 static void fill_window_locked(struct read_cache *c, struct read_pos *p)
+	ACK_REQUIRES(c->lock)
 {
 	uint64_t window = window_locked(c, p);
 	bool going = true;
@@ -406,6 +412,7 @@ static void fill_window_locked(struct read_cache *c, struct read_pos *p)
 
 /* Without a reader its fetches are wasted, unless others count on them. */
 static void abandon_locked(struct read_cache *c, struct read_pos *p)
+	ACK_REQUIRES(c->lock)
 {
 	struct fetch *f;
 
@@ -439,6 +446,7 @@ static bool is_sequential(const struct read_pos *p, uint64_t off)
 
 static void begin_streak_locked(struct read_cache *c, struct read_pos *p,
 				uint64_t off, uint64_t end)
+	ACK_REQUIRES(c->lock)
 {
 	bool first = !p->any;
 

@@ -72,7 +72,7 @@ static void buffer_free(struct buffer *b)
 	free(b);
 }
 
-static struct buffer *buffer_get_locked(struct session *s)
+static struct buffer *buffer_get_locked(struct session *s) ACK_REQUIRES(s->lock)
 {
 	struct buffer *b = s->spare;
 
@@ -83,12 +83,13 @@ static struct buffer *buffer_get_locked(struct session *s)
 }
 
 static void buffer_put_locked(struct session *s, struct buffer *b)
+	ACK_REQUIRES(s->lock)
 {
 	b->next = s->spare;
 	s->spare = b;
 }
 
-static void buffers_drop_locked(struct session *s)
+static void buffers_drop_locked(struct session *s) ACK_REQUIRES(s->lock)
 {
 	while (s->spare) {
 		struct buffer *b = s->spare;
@@ -108,7 +109,7 @@ static void signal_fd(int fd)
 		log_err("session: cannot signal: errno=%d", errno);
 }
 
-static void stop_locked(struct session *s, int error)
+static void stop_locked(struct session *s, int error) ACK_REQUIRES(s->lock)
 {
 	if (error < 0 && s->error == 0)
 		s->error = error;
@@ -233,7 +234,7 @@ static int receive_one(struct session *s, struct buffer *b)
 
 static void *work(void *arg);
 
-static int thread_add_locked(struct session *s)
+static int thread_add_locked(struct session *s) ACK_REQUIRES(s->lock)
 {
 	pthread_t id;
 	int rc = thread_start(&id, "ackfs-fuse", work, s);
@@ -245,7 +246,7 @@ static int thread_add_locked(struct session *s)
 
 /* Who received hands the turn on: to one that waits, else to a new thread.  At
    the limit the first to finish takes it. */
-static void hand_on_locked(struct session *s)
+static void hand_on_locked(struct session *s) ACK_REQUIRES(s->lock)
 {
 	int max = s->conf->max_threads > 0 ? s->conf->max_threads : THREADS_MAX;
 	int rc = 0;
@@ -260,7 +261,7 @@ static void hand_on_locked(struct session *s)
 }
 
 /* @return false: leave */
-static bool take_turn_locked(struct session *s)
+static bool take_turn_locked(struct session *s) ACK_REQUIRES(s->lock)
 {
 	while (s->receiving && !s->stopped) {
 		if (s->idle >= IDLE_MAX)
@@ -276,7 +277,7 @@ static bool take_turn_locked(struct session *s)
 }
 
 /* With the turn. @return false: leave */
-static bool serve_one_locked(struct session *s)
+static bool serve_one_locked(struct session *s) ACK_REQUIRES(s->lock)
 {
 	struct buffer *b = buffer_get_locked(s);
 	int rc = -ENOMEM;
@@ -302,7 +303,7 @@ static bool serve_one_locked(struct session *s)
 }
 
 /* The lock is released; s may be gone then. */
-static void leave_locked(struct session *s)
+static void leave_locked(struct session *s) ACK_RELEASE(s->lock)
 {
 	pthread_t before = s->left;
 	bool any = s->any_left;
