@@ -171,13 +171,12 @@ int file_write_durable(const char *path, const void *data, size_t len,
 static int make_one(const char *path, mode_t mode)
 {
 	struct stat st;
+	int rc = mkdir(path, mode) < 0 ? -errno : 0;
 
-	if (mkdir(path, mode) == 0)
-		return 0;
 	/* EROFS, EACCES: it may exist all the same. */
-	if (stat(path, &st) == 0)
+	if (rc < 0 && stat(path, &st) == 0)
 		return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
-	return -errno;
+	return rc;
 }
 
 int dir_make(const char *path, mode_t mode)
