@@ -22,14 +22,10 @@ static struct {
 	uint64_t left;
 } setting = {PTHREAD_ONCE_INIT, PTHREAD_MUTEX_INITIALIZER, "", 1};
 
-static void read_setting(void)
+static void parse_setting(const char *text)
 {
-	const char *text = getenv("ACKFS_FAILPOINT");
-	size_t len;
+	size_t len = strcspn(text, ":");
 
-	if (!text)
-		return;
-	len = strcspn(text, ":");
 	if (len >= sizeof(setting.name) ||
 	    (text[len] == ':' &&
 	     parse_u64(text + len + 1, 1, UINT64_MAX, &setting.left) < 0)) {
@@ -37,6 +33,22 @@ static void read_setting(void)
 		return;
 	}
 	memcpy(setting.name, text, len);
+	setting.name[len] = '\0';
+}
+
+static void read_setting(void)
+{
+	const char *text = getenv("ACKFS_FAILPOINT");
+
+	if (text)
+		parse_setting(text);
+}
+
+void failpoint_arm(const char *text)
+{
+	pthread_once(&setting.once, read_setting);
+	setting.left = 1;
+	parse_setting(text);
 }
 
 void failpoint(const char *name)

@@ -12,6 +12,8 @@
 
 #ifdef ACK_FAILPOINTS
 void failpoint(const char *name);
+/** As the environment would, for a test's child that has no threads yet. */
+void failpoint_arm(const char *setting);
 #else
 static inline void failpoint(const char *name)
 {
