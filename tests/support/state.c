@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "util/base.h"
+#include "util/failpoint.h"
 #include "util/log.h"
 
 void state_init(struct state_fix *f)
@@ -122,8 +123,10 @@ void child_failed(const char *claim, const char *file, int line)
 static _Noreturn void child(struct state_fix *f, const char *at,
 			    void (*fn)(struct state_fix *f))
 {
+#ifdef ACK_FAILPOINTS
 	if (at)
-		setenv("ACKFS_FAILPOINT", at, 1);
+		failpoint_arm(at);
+#endif
 	CHILD_CHECK(state_try_open(f) == 0);
 	fn(f);
 	CHILD_CHECK(!at); /* it must have died there */
