@@ -11,7 +11,10 @@
 #include "util/version.h"
 
 const struct ctl_command *const ctl_commands[] = {
+	&ctl_status,
 	&ctl_log,
+	&ctl_wait,
+	&ctl_metrics,
 };
 const size_t ctl_command_count = ARRAY_LEN(ctl_commands);
 
@@ -116,6 +119,7 @@ static bool is_one_of(const char *word, const char *a, const char *b)
 int ctl_main(int argc, char **argv)
 {
 	const struct ctl_command *c;
+	int status;
 
 	if (argc < 2) {
 		print_help();
@@ -131,5 +135,6 @@ int ctl_main(int argc, char **argv)
 	if (!c)
 		return unknown_command(argv[1]);
 	optind = 1;
-	return c->run(argc - 1, argv + 1);
+	status = c->run(argc - 1, argv + 1);
+	return status == CTL_HELPED ? CTL_OK : status;
 }

@@ -19,9 +19,10 @@
 
 enum ctl_exit {
 	CTL_OK = 0,
-	CTL_NO = 1,     /* done, and something is not as it should be */
-	CTL_ABSENT = 2, /* not mounted; no such state folder or file */
-	CTL_FAILED = 3, /* wrong usage, or it could not be found out */
+	CTL_NO = 1,      /* done, and something is not as it should be */
+	CTL_ABSENT = 2,  /* not mounted; no such state folder or file */
+	CTL_FAILED = 3,  /* wrong usage, or it could not be found out */
+	CTL_HELPED = -1, /* inside only: --help was asked for */
 };
 
 struct ctl_command {
@@ -50,6 +51,6 @@ int ctl_fail_errno(int rc, const char *what);
  *  @return CTL_FAILED */
 int ctl_usage(const struct ctl_command *c);
 
-extern const struct ctl_command ctl_log;
+extern const struct ctl_command ctl_status, ctl_log, ctl_wait, ctl_metrics;
 
 #endif

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ackctl log: one line for each attempt of each callback. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "callback/outcome.h"
-#include "ctl/ctl.h"
+#include "ctl/cli.h"
 #include "ctl/out.h"
 #include "ctl/target.h"
 #include "state/cblog.h"
@@ -24,7 +23,6 @@ enum { FOLLOW_PAUSE_MS = 300 };
 enum log_state { LOG_ALL, LOG_BY_STATE, LOG_GIVEN_UP, LOG_RETRYING };
 
 struct log_run {
-	struct target_ask ask;
 	struct target target;
 	struct cblog_filter filter;
 	enum log_state state;
@@ -180,57 +178,44 @@ static int set_since(struct log_run *run, const char *text)
 	return CTL_OK;
 }
 
-enum {
-	OPT_JSON = CTL_OPT_FIRST,
-	OPT_FOLLOW,
-	OPT_SINCE,
-	OPT_STATE,
-	OPT_LIMIT,
-	OPT_HELP,
-};
+enum { OPT_SINCE = CLI_OWN, OPT_STATE };
 
 static const struct option options[] = {
-	TARGET_LONG_OPTIONS,
-	{"json",   no_argument,       NULL, OPT_JSON  },
-	{"follow", no_argument,       NULL, OPT_FOLLOW},
-	{"since",  required_argument, NULL, OPT_SINCE },
-	{"state",  required_argument, NULL, OPT_STATE },
-	{"limit",  required_argument, NULL, OPT_LIMIT },
-	{"help",   no_argument,       NULL, OPT_HELP  },
-	{NULL,     0,                 NULL, 0         },
+	CLI_TARGET,
+	{"follow", no_argument,       NULL, 'f'      },
+	{"since",  required_argument, NULL, OPT_SINCE},
+	{"state",  required_argument, NULL, OPT_STATE},
+	{"limit",  required_argument, NULL, 'n'      },
+	CLI_END,
 };
 
-static int read_option(struct log_run *run, int c)
+static int read_option(void *arg, int option, const char *value)
 {
-	switch (c) {
-	case OPT_JSON:
-		run->json = true;
-		return CTL_OK;
+	struct log_run *run = arg;
+
+	switch (option) {
 	case 'f':
-	case OPT_FOLLOW:
 		run->follow = true;
 		return CTL_OK;
 	case OPT_SINCE:
-		return set_since(run, optarg);
+		return set_since(run, value);
 	case OPT_STATE:
-		return set_state(run, optarg);
+		return set_state(run, value);
 	case 'n':
-	case OPT_LIMIT:
-		return set_limit(run, optarg);
+		return set_limit(run, value);
 	}
-	return target_option(c, optarg, &run->ask) ? CTL_OK
-						   : ctl_usage(&ctl_log);
+	return CTL_OK;
 }
 
 /* An operand is a path on a mount, and what lies behind the mount point a glob;
    or a glob alone. */
-static int read_operands(struct log_run *run, int argc, char **argv,
+static int read_operands(struct cli *cli, int argc, char **argv,
 			 const char **glob)
 {
 	for (int i = optind; i < argc; i++) {
-		if (!run->ask.path &&
+		if (!cli->ask.path &&
 		    (argv[i][0] == '/' || target_is_on_mount(argv[i])))
-			run->ask.path = argv[i];
+			cli->ask.path = argv[i];
 		else if (!*glob)
 			*glob = argv[i];
 		else
@@ -258,25 +243,23 @@ static int run_log(int argc, char **argv)
 {
 	AUTO(log_run_release) struct log_run run = {.filter.state = -1};
 	AUTO(db_closep) struct db *db = NULL;
+	struct cli cli = {.command = &ctl_log,
+			  .options = options,
+			  .letters = "fn:",
+			  .own = read_option,
+			  .arg = &run};
 	const char *glob = NULL;
-	int c, status = CTL_OK;
+	int status = cli_read(&cli, argc, argv);
 
-	while ((c = getopt_long(argc, argv, "fn:h", options, NULL)) != -1) {
-		if (c == 'h' || c == OPT_HELP) {
-			ctl_print_help(&ctl_log);
-			return CTL_OK;
-		}
-		status = read_option(&run, c);
-		if (status != CTL_OK)
-			return status;
-	}
-	status = read_operands(&run, argc, argv, &glob);
 	if (status == CTL_OK)
-		status = target_find(&run.ask, &run.target);
+		status = read_operands(&cli, argc, argv, &glob);
+	if (status == CTL_OK)
+		status = target_find(&cli.ask, &run.target);
 	if (status == CTL_OK)
 		status = set_glob(&run, glob);
 	if (status == CTL_OK)
 		status = target_open_db(&run.target, &db);
+	run.json = cli.json;
 	return status == CTL_OK ? show(&run, db) : status;
 }
 
@@ -291,6 +274,6 @@ const struct ctl_command ctl_log = {
 		"  -f, --follow      go on with new ones\n"
 		"  --since T         30m, 2h, 7d (ago), 2026-11-28, 2026-11-28T19:00:00Z\n"
 		"  --state S         ok, failed, none; retrying or given-up alone\n"
-		"  -n, --limit N     the last N\n" TARGET_HELP,
+		"  -n, --limit N     the last N\n" CLI_TARGET_HELP,
 	.run = run_log,
 };

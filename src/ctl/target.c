@@ -29,22 +29,6 @@ void target_release(struct target *t)
 	*t = (struct target){0};
 }
 
-bool target_option(int c, const char *value, struct target_ask *ask)
-{
-	switch (c) {
-	case TARGET_OPT_STATE_DIR:
-		ask->state_dir = value;
-		return true;
-	case TARGET_OPT_CONFIG:
-		ask->config = value;
-		return true;
-	case TARGET_OPT_BUCKET:
-		ask->bucket = value;
-		return true;
-	}
-	return false;
-}
-
 const char *target_path_of_key(const struct target *t, const char *key)
 {
 	size_t len = t->prefix ? strlen(t->prefix) : 0;

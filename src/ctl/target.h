@@ -13,7 +13,6 @@
 #ifndef ACKFS_CTL_TARGET_H
 #define ACKFS_CTL_TARGET_H
 
-#include <getopt.h>
 #include <stdbool.h>
 
 #include <jansson.h>
@@ -57,29 +56,5 @@ int target_command(const struct target *t, const char *const *words,
 		   size_t count);
 /** A key's path inside the mount, as far as the prefix is known. */
 const char *target_path_of_key(const struct target *t, const char *key);
-
-/* -- options that most commands take ------------------------------------------ */
-
-enum {
-	TARGET_OPT_STATE_DIR = 256,
-	TARGET_OPT_CONFIG,
-	TARGET_OPT_BUCKET,
-	CTL_OPT_FIRST, /* a command's own begin here */
-};
-
-#define TARGET_LONG_OPTIONS                                                    \
-	{"state-dir", required_argument, NULL, TARGET_OPT_STATE_DIR},          \
-		{"config", required_argument, NULL, TARGET_OPT_CONFIG},        \
-	{                                                                      \
-		"bucket", required_argument, NULL, TARGET_OPT_BUCKET           \
-	}
-
-#define TARGET_HELP                                                            \
-	"  --state-dir DIR   a state folder, mounted or not\n"                 \
-	"  --config FILE     the state folder of this configuration\n"         \
-	"  --bucket B[:/P]   its bucket and prefix, where FILE has none\n"
-
-/** @return whether c was one of them */
-bool target_option(int c, const char *value, struct target_ask *ask);
 
 #endif

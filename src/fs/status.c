@@ -188,6 +188,22 @@ static void add_uploads(json_t *root, const struct uploader_totals *t)
 	json_object_set_new(root, "since_start", o);
 }
 
+static void add_tasks(json_t *root, struct fs *fs)
+{
+	static const char *const names[KEYQ_CLASSES] = {"upload", "meta",
+							"background"};
+	json_t *o = json_object();
+
+	for (int i = 0; i < KEYQ_CLASSES; i++) {
+		enum keyq_class class = (enum keyq_class)i;
+
+		json_object_set_new(o, names[i],
+				    number(keyq_running(fs->d.queue, class) +
+					   keyq_waiting(fs->d.queue, class)));
+	}
+	json_object_set_new(root, "tasks", o);
+}
+
 static int add_callbacks(json_t *root, struct fs *fs)
 {
 	struct cblog_totals t = {0};
@@ -218,6 +234,7 @@ int fs_status_json(struct fs *fs, char **out)
 	add_files(root, fs);
 	add_progress(root, fs);
 	add_uploads(root, &uploads);
+	add_tasks(root, fs);
 	rc = add_troubles(root, fs);
 	if (rc == 0)
 		rc = add_callbacks(root, fs);
