@@ -140,7 +140,9 @@ static int take_globs(const json_t *j, struct rule *r, const char **why)
 	    take_text(j, "bucket", r->bucket, GLOB_MAX) < 0 ||
 	    take_text(j, "key", r->key, GLOB_MAX) < 0)
 		return -EINVAL;
-	if (glob_check(r->operation, why) < 0 || glob_check(r->key, why) < 0)
+	if (glob_check(r->operation, why) < 0 ||
+	    (*r->bucket && glob_check(r->bucket, why) < 0) ||
+	    (*r->key && glob_check(r->key, why) < 0))
 		return -EINVAL;
 	return 0;
 }
