@@ -51,6 +51,8 @@ int ctl_fail_errno(int rc, const char *what);
  *  @return CTL_FAILED */
 int ctl_usage(const struct ctl_command *c);
 
-extern const struct ctl_command ctl_status, ctl_log, ctl_wait, ctl_metrics;
+extern const struct ctl_command ctl_status, ctl_log, ctl_wait, ctl_metrics,
+	ctl_incomplete, ctl_retry_upload, ctl_drop, ctl_retry_callback,
+	ctl_invalidate;
 
 #endif

@@ -13,7 +13,7 @@
 #include "util/version.h"
 
 /** An attribute holds 64 KiB; uploads under way take what this leaves. */
-#define UPLOADS_BYTES_MAX 40000
+#define UPLOADS_BYTES_MAX 32000
 
 static json_t *time_text(int64_t real_ms)
 {
@@ -102,28 +102,40 @@ static json_t *upload_json(const struct upload_progress *p, int64_t now)
 	return o;
 }
 
+/* @return how long its text is */
+static size_t add_upload(json_t *list, const struct upload_progress *p,
+			 int64_t now)
+{
+	json_t *o = upload_json(p, now);
+	AUTO_FREE char *text = json_dumps(o, JSON_COMPACT);
+
+	json_array_append_new(list, o);
+	return text ? strlen(text) : 0;
+}
+
+static bool is_under_way(const struct upload_progress *p)
+{
+	return p->state == STAGING_UPLOADING || p->sent > 0;
+}
+
 static void add_progress(json_t *root, struct fs *fs)
 {
 	AUTO_FREE struct upload_progress *list = NULL;
 	json_t *uploads = json_array();
 	int64_t now = clock_mono_ms();
-	size_t count = 0, bytes = 0;
+	size_t count = 0, running = 0, bytes = 0;
 
 	if (uploader_progress(fs->d.uploader, &list, &count) < 0)
 		count = 0;
 	for (size_t i = 0; i < count; i++) {
-		json_t *o = upload_json(&list[i], now);
-		AUTO_FREE char *text = json_dumps(o, JSON_COMPACT);
-
-		bytes += text ? strlen(text) : 0;
-		if (bytes > UPLOADS_BYTES_MAX) {
-			json_decref(o);
-			break;
-		}
-		json_array_append_new(uploads, o);
+		if (!is_under_way(&list[i]))
+			continue;
+		running++;
+		if (bytes < UPLOADS_BYTES_MAX)
+			bytes += add_upload(uploads, &list[i], now);
 	}
 	json_object_set_new(root, "uploads", uploads);
-	json_object_set_new(root, "uploads_running", number(count));
+	json_object_set_new(root, "uploads_running", number(running));
 }
 
 /* -- files whose upload has failed so far ---------------------------------------- */
