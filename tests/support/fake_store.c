@@ -121,6 +121,9 @@ static void pick_fault_locked(struct call *c)
 		if (due && !c->faulty) {
 			c->faulty = true;
 			c->fault = t->set;
+			(void)snprintf(c->fault_code, sizeof(c->fault_code),
+				       "%s", t->set.code);
+			c->fault.code = c->fault_code;
 		}
 	}
 }

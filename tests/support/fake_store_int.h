@@ -95,6 +95,7 @@ struct call {
 	struct oss_reply *reply;
 	bool faulty;
 	struct fake_fault fault;
+	char fault_code[64]; /* fault.code: fake_store_heal() frees its own */
 };
 
 extern const struct store_ops fake_store_ops;
