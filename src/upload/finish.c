@@ -37,7 +37,7 @@ int finish_by_copy(const struct upload_env *env, struct upload_run *run,
 	};
 
 	run_moved(run); /* the bytes are there */
-	ctl = run_ctl(env, run, size);
+	ctl = run_ctl(env, run, 0);
 	c.deadline_ms = ctl.deadline_ms;
 	props.forbid_overwrite = false;
 	object_id_of_put(out, size, &id);

@@ -20,7 +20,8 @@ struct copying {
 	const struct store *store;
 	struct part_pool *pool;
 	const struct object_copy *c;
-	struct oss_ctl ctl;
+	int64_t span_ms;          /* for one step */
+	_Atomic int64_t until_ms; /* moves on with each step that is done */
 	struct oss_object src;
 	/* What the new object is given. */
 	struct kvs headers;
@@ -112,6 +113,18 @@ int object_keep_headers(const struct store *store, const char *key,
 	return rc;
 }
 
+/* Each step has the time that the caller gave the whole. */
+static void step_done(struct copying *cp)
+{
+	atomic_store(&cp->until_ms, clock_mono_ms() + cp->span_ms);
+}
+
+static struct oss_ctl ctl_of(const struct copying *cp)
+{
+	return (struct oss_ctl){.deadline_ms = atomic_load(&cp->until_ms),
+				.cancel = cp->c->cancel};
+}
+
 /* -- what is known of the source ---------------------------------------------- */
 
 static bool is_same_key(const struct object_copy *c)
@@ -122,9 +135,10 @@ static bool is_same_key(const struct object_copy *c)
 static int look_up(struct copying *cp, struct oss_put_result *out)
 {
 	const struct object_copy *c = cp->c;
+	struct oss_ctl ctl = ctl_of(cp);
 	struct object_id now;
-	int rc = cp->store->ops->head(cp->store->self, c->src, &cp->ctl,
-				      &cp->src, &out->reply);
+	int rc = cp->store->ops->head(cp->store->self, c->src, &ctl, &cp->src,
+				      &out->reply);
 
 	if (rc < 0)
 		return rc;
@@ -138,6 +152,7 @@ static int gather_props(struct copying *cp, bool with_acl,
 {
 	const struct oss_props *p = cp->c->props;
 	const struct kvs *headers = p ? p->headers : &cp->src.kept;
+	struct oss_ctl ctl = ctl_of(cp);
 	int rc = headers ? kvs_copy(&cp->headers, headers) : 0;
 
 	cp->props = (struct oss_props){
@@ -149,7 +164,7 @@ static int gather_props(struct copying *cp, bool with_acl,
 	if (rc < 0)
 		return rc;
 	return object_keep_headers(cp->store, cp->c->src, &cp->src, with_acl,
-				   &cp->ctl, &cp->headers, &out->reply);
+				   &ctl, &cp->headers, &out->reply);
 }
 
 /* -- CopyObject ------------------------------------------------------------------ */
@@ -171,7 +186,9 @@ static int copy_whole(struct copying *cp, const char *etag,
 		.forbid_overwrite = cp->c->forbid_overwrite,
 	};
 
-	return cp->store->ops->copy(cp->store->self, &copy, &cp->ctl, out);
+	struct oss_ctl ctl = ctl_of(cp);
+
+	return cp->store->ops->copy(cp->store->self, &copy, &ctl, out);
 }
 
 /* With the source's identity known and nothing to set again, CopyObject is the
@@ -187,10 +204,11 @@ static int copy_small(struct copying *cp, struct oss_put_result *out)
 	const struct object_copy *c = cp->c;
 	const char *etag = c->src_id ? c->src_id->etag : cp->src.etag;
 	const struct oss_props *props = c->props;
+	struct oss_ctl ctl = ctl_of(cp);
 	int rc = 0;
 
 	if (c->keep_acl)
-		rc = keep_acl(cp->store, c->src, &cp->ctl, &cp->headers,
+		rc = keep_acl(cp->store, c->src, &ctl, &cp->headers,
 			      &out->reply);
 	/* A header to set means that all properties are given anew. */
 	if (rc == 0 && cp->headers.count > 0 && !props && !cp->src.content_type)
@@ -208,11 +226,14 @@ static int part_run(struct part_job *job)
 {
 	struct copy_part *p = (struct copy_part *)job;
 	struct copying *cp = p->cp;
+	struct oss_ctl ctl = ctl_of(cp);
 
 	p->rc = cp->store->ops->upload_part_copy(
 		cp->store->self, cp->c->dst, cp->upload_id, p->at.number,
-		cp->c->src, cp->src.etag, p->at.off, p->at.len, &cp->ctl,
-		&p->done, &p->reply);
+		cp->c->src, cp->src.etag, p->at.off, p->at.len, &ctl, &p->done,
+		&p->reply);
+	if (p->rc == 0)
+		step_done(cp);
 	return p->rc;
 }
 
@@ -254,7 +275,7 @@ static int complete_once(struct copying *cp, struct oss_put_result *out)
 {
 	size_t count = cp->layout.count;
 	AUTO_FREE struct oss_part *parts = calloc(count, sizeof(*parts));
-	struct oss_ctl ctl = cp->ctl;
+	struct oss_ctl ctl = ctl_of(cp);
 
 	if (!parts)
 		return -ENOMEM;
@@ -277,10 +298,11 @@ static int find_copy(struct copying *cp, int64_t since_ms, bool certain,
 		     struct oss_object *found)
 {
 	const struct oss_object *src = &cp->src;
+	struct oss_ctl ctl = ctl_of(cp);
 	struct oss_reply reply;
 	bool newer;
-	int rc = cp->store->ops->head(cp->store->self, cp->c->dst, &cp->ctl,
-				      found, &reply);
+	int rc = cp->store->ops->head(cp->store->self, cp->c->dst, &ctl, found,
+				      &reply);
 
 	if (rc < 0)
 		return rc;
@@ -297,7 +319,7 @@ static int find_copy(struct copying *cp, int64_t since_ms, bool certain,
 static int put_empty(struct copying *cp, struct oss_put_result *out)
 {
 	struct oss_source none = {NULL, NULL, 0};
-	struct oss_ctl ctl = cp->ctl;
+	struct oss_ctl ctl = ctl_of(cp);
 
 	ctl.callback_urls = cp->c->callback ? cp->c->callback_urls : 0;
 	return cp->store->ops->put(cp->store->self, cp->c->dst, &none,
@@ -385,9 +407,10 @@ static int complete(struct copying *cp, int64_t since_ms,
 static int copy_upload(struct copying *cp, struct oss_put_result *out,
 		       bool *again)
 {
+	struct oss_ctl ctl = ctl_of(cp);
 	int64_t since_ms;
 	int rc = cp->store->ops->initiate(cp->store->self, cp->c->dst,
-					  &cp->props, &cp->ctl, &cp->upload_id,
+					  &cp->props, &ctl, &cp->upload_id,
 					  &out->reply);
 
 	if (rc < 0)
@@ -404,18 +427,19 @@ static int copy_upload(struct copying *cp, struct oss_put_result *out,
 
 static int copy_large(struct copying *cp, struct oss_put_result *out)
 {
-	bool again;
+	bool again = true;
 	int rc = gather_props(cp, cp->c->keep_acl, out);
 
 	if (rc < 0)
 		return rc;
 	if (cp->src.size == 0)
 		return put_empty(cp, out);
-	do {
+	for (int i = 0; rc == 0 && again && i < COMPLETE_TRIES; i++) {
 		again = false;
 		result_reset(out);
 		rc = copy_upload(cp, out, &again);
-	} while (rc == 0 && again && clock_mono_ms() < cp->ctl.deadline_ms);
+		step_done(cp);
+	}
 	abort_upload(cp);
 	return rc == 0 && again ? -ETIMEDOUT : rc;
 }
@@ -427,11 +451,12 @@ int object_copy(const struct store *store, struct part_pool *parts,
 		.store = store,
 		.pool = parts,
 		.c = c,
-		.ctl = {.deadline_ms = c->deadline_ms, .cancel = c->cancel},
+		.span_ms = c->deadline_ms - clock_mono_ms(),
 	};
 	int rc = 0;
 
 	memset(out, 0, sizeof(*out));
+	step_done(&cp);
 	if (needs_head(c))
 		rc = look_up(&cp, out);
 	else

@@ -34,7 +34,8 @@ struct object_copy {
 	int callback_urls;
 	bool keep_acl;
 	bool forbid_overwrite; /* -EEXIST when dst is there */
-	int64_t deadline_ms;   /* clock_mono_ms() */
+	int64_t deadline_ms; /* clock_mono_ms(): of the first step; each that is
+				  done gives the next as much time again */
 	const atomic_bool *cancel;
 };
 
