@@ -441,6 +441,7 @@ void stack_free(struct stack *s)
 	mount_free(s->mount);
 	recall_free(s->recall);
 	keyq_free(s->queue);
+	uploader_stop(s->uploader);
 	timer_wheel_free(s->timers);
 	uploader_free(s->uploader);
 	fs_free(s->fs);

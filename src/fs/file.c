@@ -234,8 +234,13 @@ int file_start_empty_locked(struct file *f)
 	if (!f->now)
 		return start_generation(f, NULL);
 	state = staging_state_of(f->now);
-	if (state == STAGING_OPEN)
-		return staging_truncate(f->now, 0);
+	if (state == STAGING_OPEN) {
+		rc = staging_truncate(f->now, 0);
+		if (rc == 0)
+			uploader_changed(f->fs->d.uploader, f->now, 0,
+					 UINT64_MAX);
+		return rc;
+	}
 	if (state == STAGING_HELD)
 		file_cancel_hold_locked(f);
 	if (state == STAGING_HELD || state == STAGING_DONE)

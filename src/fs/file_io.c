@@ -221,7 +221,6 @@ void file_write_end(struct handle *h, size_t written,
 		    uint64_t off) ACK_NO_ANALYSIS
 {
 	struct file *f = h->file;
-	struct staging *s;
 
 	staging_write_end(f->now, off, written);
 	if (written) {
@@ -229,11 +228,10 @@ void file_write_end(struct handle *h, size_t written,
 		f->only_truncated = false;
 		file_changed_locked(f, staging_size(f->now));
 	}
-	s = staging_get(f->now);
-	lock_release(&f->lock);
+	/* Under the lock: a close right behind it knows of this write. */
 	if (written)
-		uploader_wrote(f->fs->d.uploader, s, off, written);
-	staging_put(s);
+		uploader_wrote(f->fs->d.uploader, f->now, off, written);
+	lock_release(&f->lock);
 }
 
 ssize_t file_write(struct handle *h, const void *data, size_t len, uint64_t off,
@@ -266,14 +264,20 @@ ssize_t file_write(struct handle *h, const void *data, size_t len, uint64_t off,
 
 static int truncate_locked(struct file *f, uint64_t size) ACK_REQUIRES(f->lock)
 {
+	uint64_t old = 0;
 	int rc;
 
 	if (size == 0)
 		rc = file_start_empty_locked(f);
 	else
 		rc = file_make_writable_locked(f);
-	if (rc == 0 && size)
+	if (rc == 0 && size) {
+		old = staging_size(f->now);
 		rc = staging_truncate(f->now, size);
+		if (rc == 0)
+			uploader_changed(f->fs->d.uploader, f->now,
+					 old < size ? old : size, UINT64_MAX);
+	}
 	if (rc < 0)
 		return rc;
 	if (!f->dirty)
@@ -346,6 +350,7 @@ int file_fallocate(struct handle *h, int mode, uint64_t off, uint64_t len)
 	if (rc == 0)
 		rc = staging_fallocate(f->now, mode, off, len);
 	if (rc == 0) {
+		uploader_changed(f->fs->d.uploader, f->now, off, len);
 		f->created = false;
 		file_changed_locked(f, staging_size(f->now));
 	}

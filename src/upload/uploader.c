@@ -79,12 +79,15 @@ int uploader_new(const struct uploader_conf *conf,
 	return 0;
 }
 
-static void stop_timer(struct uploader *u)
+void uploader_stop(struct uploader *u)
 {
+	if (!u)
+		return;
 	lock_acquire(&u->lock);
 	u->is_stopping = true;
 	if (u->timer && timer_cancel(u->env.deps.timers, u->timer))
 		u->is_ticking = false;
+	u->timer = 0;
 	while (u->is_ticking)
 		cond_wait(&u->ticked, &u->lock);
 	lock_release(&u->lock);
@@ -96,7 +99,7 @@ void uploader_free(struct uploader *u)
 
 	if (!u)
 		return;
-	stop_timer(u);
+	uploader_stop(u);
 	HASH_ITER(hh, u->uploads, up, tmp)
 	{
 		atomic_store(&up->run->cancel, true);

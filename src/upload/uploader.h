@@ -30,7 +30,7 @@
  *          function here calls back, all events and dones come from worker
  *          threads, which hold no lock.
  * Blocking submit, cancel, rekey: local disk only, never the network.
- * Ending   keyq_free(), recall_free(), uploader_free(), timer_wheel_free().
+ * Ending   keyq_free(), uploader_stop(), timer_wheel_free(), uploader_free().
  */
 #ifndef ACKFS_UPLOAD_UPLOADER_H
 #define ACKFS_UPLOAD_UPLOADER_H
@@ -104,7 +104,9 @@ struct uploader_deps {
 
 int uploader_new(const struct uploader_conf *conf,
 		 const struct uploader_deps *deps, struct uploader **out);
-/** Nothing may run any more: keyq_free() first. NULL is fine. */
+/** After keyq_free(): its timer is stopped; the wheel may go. */
+void uploader_stop(struct uploader *u);
+/** Nothing may run any more. NULL is fine. */
 void uploader_free(struct uploader *u);
 
 typedef void (*upload_done_fn)(void *arg, const struct upload_outcome *o);

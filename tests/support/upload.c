@@ -146,8 +146,9 @@ void upload_stop_queue(struct upload_fix *f)
 void upload_stop(struct upload_fix *f)
 {
 	upload_stop_queue(f);
-	uploader_free(f->up);
+	uploader_stop(f->up);
 	timer_wheel_free(f->timers);
+	uploader_free(f->up);
 	f->up = NULL;
 	f->timers = NULL;
 	state_close(&f->state);
