@@ -91,7 +91,7 @@ static int check_size(const char *name, const char *value)
 		rc = kvs_addf(&vars, "x:", "%s%s", name, value);
 	if (rc == 0)
 		rc = kvs_to_json(&vars, &json);
-	if (rc < 0)
+	if (rc < 0 || !json)
 		return rc;
 	return (strlen(json) + 2) / 3 * 4 > CALLBACK_HEADER_MAX ? -E2BIG : 0;
 }

@@ -118,7 +118,7 @@ static void remove_line(struct kvs *list, int *lines, const char *name)
 {
 	size_t i = kv_index(list, name);
 
-	if (i == list->count)
+	if (!list->items || i >= list->count)
 		return;
 	free(list->items[i].name);
 	free(list->items[i].value);

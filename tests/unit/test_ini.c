@@ -120,9 +120,9 @@ static int read_long_line(size_t len, struct buf *got)
 
 static void long_lines_come_through_whole(void **state)
 {
-	static const size_t lens[] = {150,  190,  197,	198,  199,  200, 201,
-				      255,  256,  1000, 4095, 4096, 5120, 8000,
-				      8191, 8192};
+	static const size_t lens[] = {150,  190,  197,  198,  199,  200,
+				      201,  255,  256,  1000, 4095, 4096,
+				      5120, 8000, 8191, 8192};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(lens); i++) {

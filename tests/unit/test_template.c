@@ -304,16 +304,11 @@ static void variables_have_names_that_oss_takes(void **state)
 {
 	static const char *const good[] = {"a", "order_id", "var-1", "a.b",
 					   "\xe9\x94\xae\xe5\x80\xbc"};
-	static const char *const bad[] = {
-		"",
-		"Upper",
-		"a b",
-		"a}",
-		"a=b",
-		"a\"",
-		"\xff",
+	static const char longer[] =
 		"a234567890123456789012345678901234567890123456789012345678901234"
-		"5"};
+		"5";
+	static const char *const bad[] = {"",    "Upper", "a b",  "a}",
+					  "a=b", "a\"",   "\xff", longer};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
