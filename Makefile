@@ -45,8 +45,12 @@ OPT_tsan    := -O1 -g -fPIE -fsanitize=thread -DACK_DEBUG -DACK_FAILPOINTS
 LNK_tsan    := -pie -fsanitize=thread
 OPT_cov     := -O0 -g -fPIE --coverage -DACK_DEBUG -DACK_FAILPOINTS
 LNK_cov     := -pie --coverage
+# libFuzzer's main is in the fuzz targets alone: make fuzz.
+OPT_fuzz    := -O1 -g -fPIE -fsanitize=fuzzer-no-link,address,undefined \
+               -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DACK_DEBUG
+LNK_fuzz    := -pie -fsanitize=fuzzer,address,undefined
 ifeq ($(OPT_$(PROFILE)),)
-$(error PROFILE=$(PROFILE) is none of release debug asan tsan cov)
+$(error PROFILE=$(PROFILE) is none of release debug asan tsan cov fuzz)
 endif
 
 PKGS     := libcurl openssl inih expat jansson sqlite3 liblzma
@@ -88,7 +92,6 @@ UNITS    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 TOOL_SRC := $(wildcard tests/tools/*.c)
 TOOLS    := $(patsubst tests/tools/%.c,$(B)/tools/%,$(TOOL_SRC))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
-FUZZERS  := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
 REPLAYS  := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 
 .PHONY: all check check-unit check-mount unit tools demo bench install uninstall \
@@ -170,7 +173,11 @@ $(B)/tools/%: $(B)/tests/tools/%.o $(B)/libackfs.a $(B)/libutil.a
 	@mkdir -p $(@D)
 	$(say) LINK $@
 	$(LINK) $(FUSELIBS) $(LIBS)
-$(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libackfs.a $(B)/libutil.a
+# With the files of tests/fuzz/corpus as inputs, unless libFuzzer makes them.
+ifneq ($(PROFILE),fuzz)
+REPLAY := $(B)/tests/fuzz/replay.o
+endif
+$(B)/fuzz/%: $(B)/tests/fuzz/%.o $(REPLAY) $(B)/libackfs.a $(B)/libutil.a
 	@mkdir -p $(@D)
 	$(say) LINK $@
 	$(LINK) $(LIBS)
@@ -195,17 +202,14 @@ crash:
 	scripts/crash --rounds 200
 
 FUZZ_SECONDS ?= 60
-build/fuzz/%: tests/fuzz/%.c $(lib_ackfs) $(lib_util)
-	@mkdir -p $(@D)
-	$(say) FUZZ $@
-	$(Q)clang $(STD) $(PKGS_CFLAGS) $(UTHASH) -DACK_DEBUG -O1 -g -pthread \
-	    -fsanitize=fuzzer,address,undefined -o $@ $< \
-	    $(filter-out src/fs/% src/ctl/% src/daemon/%,$(lib_ackfs)) $(lib_util) $(LIBS)
-fuzz: $(FUZZERS)
-	for f in $(FUZZERS); do \
-	    mkdir -p build/corpus/$$(basename $$f) && \
-	    $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 build/corpus/$$(basename $$f) \
-	        tests/fuzz/corpus/$$(basename $$f) || exit 1; \
+# What is found stays in build/corpus; a failing input in build/fuzz_NAME-*.
+fuzz:
+	$(MAKE) PROFILE=fuzz CC=clang fuzz-replay
+	for f in $(patsubst tests/fuzz/%.c,%,$(FUZZ_SRC)); do \
+	    mkdir -p build/corpus/$$f && \
+	    build/fuzz/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=16384 \
+	        -artifact_prefix=build/$$f- -print_final_stats=1 \
+	        build/corpus/$$f tests/fuzz/corpus/$$f || exit 1; \
 	done
 
 lint:

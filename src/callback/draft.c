@@ -264,14 +264,9 @@ static int set_match(const struct setting *s)
 			wrong);
 		return -EINVAL;
 	}
-	for (; *p; p += strcspn(p, " \t"), p += strspn(p, " \t")) {
-		if (p[*p == '!' ? 1 : 0] == '/')
-			return refuse(
-				s,
-				"a path inside the mount has no leading '/'; write it without");
+	for (; *p; p += strcspn(p, " \t"), p += strspn(p, " \t"))
 		if (*p != '!')
 			matches = true;
-	}
 	if (!matches)
 		return refuse(
 			s,
