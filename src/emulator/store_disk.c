@@ -240,8 +240,9 @@ static int each_entry(const char *dir, const char *suffix,
 	const struct dirent *e;
 	int rc = 0;
 
+	/* A stray file where a folder belongs holds nothing of ours. */
 	if (!d)
-		return errno == ENOENT ? 0 : -errno;
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
 	while (!rc && (e = readdir(d))) {
 		AUTO_FREE char *path = str_printf("%s/%s", dir, e->d_name);
 		size_t len = strlen(e->d_name);
