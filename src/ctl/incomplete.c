@@ -255,7 +255,10 @@ static int run_incomplete(int argc, char **argv)
 			      1 + v->operands + (v->operands == 0));
 	if (status != CTL_OK)
 		return status;
-	cli.ask.path = v->operands ? own.mount : argv[optind + 1];
+	cli.ask.path = own.mount;
+	if (optind + 1 < argc && !own.mount &&
+	    (!v->operands || target_is_on_mount(argv[optind + 1])))
+		cli.ask.path = argv[optind + 1];
 	run.json = cli.json;
 	status = target_find(&cli.ask, &run.target);
 	if (status == CTL_OK)

@@ -191,8 +191,8 @@ const char *size_text(char out[16], uint64_t bytes)
 	double n = (double)bytes;
 	size_t unit = 0;
 
-	if (bytes < 10240) {
-		snprintf(out, 16, "%" PRIu64, bytes);
+	if (bytes < 1024) {
+		snprintf(out, 16, "%" PRIu64 "B", bytes);
 		return out;
 	}
 	while (n >= 1024 && units[unit + 1]) {

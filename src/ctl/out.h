@@ -25,7 +25,7 @@ json_t *json_time(int64_t real_ms);
 /** Text as JSON; null for NULL; bytes that are not UTF-8 as \xNN. */
 json_t *json_text(const char *text);
 
-/** "4.2M"; exact below 10 KiB. @return out */
+/** "4.2M", "17B". @return out */
 const char *size_text(char out[16], uint64_t bytes);
 /** "1h 5m", "3.2s". @return out */
 const char *duration_text(char out[24], int64_t ms);

@@ -220,11 +220,14 @@ static int find_mount(const char *path, struct target *t)
 
 	if (rc < 0)
 		return ctl_fail_errno(rc, "/proc/self/mountinfo");
-	if (!path && l.count > 1)
-		return several(&l);
 	if (!path && l.count == 0)
 		return CTL_ABSENT;
-	rc = locate(&l, path ? path : l.points[0], &t->mount, &t->inside);
+	if (!path && l.count == 1)
+		path = l.points[0];
+	/* Of several, the one that we stand in. */
+	rc = locate(&l, path ? path : ".", &t->mount, &t->inside);
+	if (rc == -ENOENT && !path)
+		return several(&l);
 	if (rc == -ENOENT)
 		return CTL_ABSENT;
 	return rc < 0 ? ctl_fail_errno(rc, path) : CTL_OK;

@@ -4,7 +4,8 @@
  * What a command is about: a mount, its state folder, its configuration.
  *
  * Named by an operand (the mount point or any path below it), by --state-dir or
- * by --config; by nothing, where one ackfs is mounted.  A mount that lives is
+ * by --config; by nothing, where one ackfs is mounted or the working directory
+ * lies on one.  A mount that lives is
  * asked through its attributes (fs/status.h); without one the state folder
  * still tells.
  *

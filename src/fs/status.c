@@ -115,7 +115,8 @@ static size_t add_upload(json_t *list, const struct upload_progress *p,
 
 static bool is_under_way(const struct upload_progress *p)
 {
-	return p->state == STAGING_UPLOADING || p->sent > 0;
+	return p->state == STAGING_UPLOADING ||
+	       (p->state == STAGING_OPEN && p->sent > 0);
 }
 
 static void add_progress(json_t *root, struct fs *fs)
