@@ -26,6 +26,7 @@ void target_release(struct target *t)
 	free(t->state_dir);
 	free(t->config);
 	free(t->prefix);
+	free(t->bucket);
 	*t = (struct target){0};
 }
 
@@ -146,6 +147,8 @@ int target_load_conf(const struct target_ask *ask, struct conf **out)
 			    &why);
 	if (rc == 0 && ask->bucket)
 		rc = set_bucket(c, ask->bucket, &why);
+	else if (rc == 0 && ask->bucket_may_miss && !c->oss.bucket)
+		rc = set_bucket(c, "examplebucket", &why);
 	if (rc == 0)
 		rc = conf_finish(c, &why);
 	if (rc < 0) {
@@ -154,6 +157,26 @@ int target_load_conf(const struct target_ask *ask, struct conf **out)
 	}
 	*out = take_ptr(c);
 	return CTL_OK;
+}
+
+int target_conf(const struct target *t, const struct target_ask *ask,
+		struct conf **out)
+{
+	AUTO_FREE char *source = NULL;
+	struct target_ask of_mount = {.config = t->config};
+
+	if (ask->config || !t->mount)
+		return target_load_conf(ask, out);
+	if (!t->config)
+		return ctl_fail("%s: it was mounted without a configuration "
+				"file: name one with --config",
+				t->mount);
+	source = str_printf("%s:/%s", t->bucket ? t->bucket : "",
+			    t->prefix ? t->prefix : "");
+	if (!source)
+		return ctl_fail_errno(-ENOMEM, t->mount);
+	of_mount.bucket = t->bucket ? source : NULL;
+	return target_load_conf(&of_mount, out);
 }
 
 static int from_config(const struct target_ask *ask, struct target *t)
@@ -248,6 +271,7 @@ static int ask_mount(struct target *t)
 	t->state_dir = status_text(status, "state_dir");
 	t->config = status_text(status, "config");
 	t->prefix = status_text(status, "prefix");
+	t->bucket = status_text(status, "bucket");
 	json_decref(status);
 	return t->state_dir ? CTL_OK
 			    : ctl_fail("%s: the mount names no state folder",

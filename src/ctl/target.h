@@ -27,6 +27,7 @@ struct target_ask {
 	const char *state_dir; /* --state-dir */
 	const char *config;    /* --config */
 	const char *bucket;    /* --bucket B[:/PREFIX], with --config */
+	bool bucket_may_miss;  /* any name does, to check a configuration */
 };
 
 struct target {
@@ -36,6 +37,7 @@ struct target {
 	char *state_dir;
 	char *config; /* NULL: not known */
 	char *prefix; /* of keys; NULL: not known */
+	char *bucket; /* of the mount; NULL: not known */
 };
 
 void target_release(struct target *t);
@@ -50,6 +52,11 @@ bool target_is_on_mount(const char *path);
 int target_open_db(const struct target *t, struct db **out);
 /** The configuration, finished. @return enum ctl_exit; complains */
 int target_load_conf(const struct target_ask *ask, struct conf **out);
+/** The configuration of a mount that was found, with its bucket and prefix; of
+ *  what is asked for, where it names one or there is no mount.
+ *  @return enum ctl_exit; complains */
+int target_conf(const struct target *t, const struct target_ask *ask,
+		struct conf **out);
 /** The mount's own account (fs_status_json). @return enum ctl_exit; complains */
 int target_status(const struct target *t, json_t **out);
 /** One command to the mount. @return 0 or -errno, as fs_command() */
