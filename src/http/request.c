@@ -22,7 +22,7 @@ enum {
 	HEADER_BYTES_MAX = 128 << 10,
 	BODY_MAX = 1 << 20,
 	SMALL = 64 << 10,
-	LARGE = 512 << 10, /* libcurl's maximum for receiving */
+	LARGE = 256 << 10, /* more was no faster, and 64 of them count */
 };
 
 /* How much had moved at a time. */
