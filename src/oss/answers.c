@@ -11,14 +11,16 @@
 
 void oss_etag_set(char out[72], const char *text)
 {
+	static const char lower[] = "abcdefghijklmnopqrstuvwxyz";
+	static const char upper[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 	size_t n = 0;
 
 	for (; *text && n < 71; text++) {
-		char c = *text;
+		const char *at = strchr(lower, *text);
+		const char *from = at ? upper + (at - lower) : text;
 
-		if (c == '"' || c == ' ')
-			continue;
-		out[n++] = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+		if (*text != '"' && *text != ' ')
+			out[n++] = *from;
 	}
 	out[n] = '\0';
 }

@@ -39,7 +39,7 @@ int answer_parts(const char *xml, size_t len, struct oss_part **parts,
 		 size_t *count, int *next_marker);
 
 /** A page of ListMultipartUploads is appended to *uploads (realloc).
- *  @param key_marker, id_marker  of the next page; NULL: the last one */
+ *  @param key_marker  of the next page, with id_marker; NULL: the last one */
 int answer_uploads(const char *xml, size_t len, struct oss_upload **uploads,
 		   size_t *count, char **key_marker, char **id_marker);
 

@@ -427,7 +427,7 @@ int oss_call_run(struct oss_client *c, struct oss_call *call,
 		 struct oss_reply *reply)
 {
 	AUTO(buf_release) struct buf url = BUF_INIT;
-	struct oss_reply spare;
+	struct oss_reply spare = {.http = 0};
 	struct attempt a = {.client = c,
 			    .call = call,
 			    .ctl = ctl,

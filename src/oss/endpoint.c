@@ -190,7 +190,7 @@ static size_t find_region(const char *host, size_t len, const char **at)
 int oss_region_of_endpoint(const char *endpoint, char out[64])
 {
 	const char *host = after_scheme(endpoint);
-	const char *at = NULL;
+	const char *at = host;
 	size_t len = find_region(host, host_len(host), &at);
 
 	if (!is_region(at, len))

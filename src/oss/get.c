@@ -209,7 +209,7 @@ int oss_get(void *self, const char *key, uint64_t off, uint64_t len,
 	    const struct oss_ctl *ctl, struct oss_object *object,
 	    struct oss_reply *reply)
 {
-	struct oss_reply spare;
+	struct oss_reply spare = {.http = 0};
 	struct oss_reply *rep = reply ? reply : &spare;
 	struct get g = {
 		.call = {.name = "GetObject",

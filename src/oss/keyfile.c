@@ -336,10 +336,10 @@ int keyfile_read(const char *path, const char *bucket, struct keys *out,
 
 	if (rc < 0)
 		return rc;
-	if (memchr(text.data, '\0', text.len))
+	if (strlen(buf_str(&text)) != text.len)
 		rc = wrong(why, str_printf("%s: not a text file", path),
 			   -EINVAL);
-	else if (text.data[strspn(text.data, " \t\r\n")] == '{')
+	else if (buf_str(&text)[strspn(buf_str(&text), " \t\r\n")] == '{')
 		rc = read_json(&text, path, &keys, why);
 	else
 		rc = read_lines(&text, path, bucket, &keys, why);

@@ -214,7 +214,7 @@ int oss_remove_many(void *self, const char *const *keys, size_t count,
 		    const struct oss_ctl *ctl, bool *failed,
 		    struct oss_reply *reply)
 {
-	struct oss_reply spare;
+	struct oss_reply spare = {.http = 0};
 	struct oss_reply *r = reply ? reply : &spare;
 	struct deletion d = {.keys = keys, .count = count, .left = count};
 	struct oss_reply odd = {.http = 0};

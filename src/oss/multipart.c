@@ -233,7 +233,7 @@ int oss_complete(void *self, const char *key, const char *upload_id,
 int oss_abort(void *self, const char *key, const char *upload_id,
 	      const struct oss_ctl *ctl, struct oss_reply *reply)
 {
-	struct oss_reply spare;
+	struct oss_reply spare = {.http = 0};
 	struct oss_reply *r = reply ? reply : &spare;
 	struct oss_call call = {
 		.name = "AbortMultipartUpload", .method = "DELETE", .key = key};

@@ -126,7 +126,7 @@ int oss_head(void *self, const char *key, const struct oss_ctl *ctl,
 int oss_remove(void *self, const char *key, const struct oss_ctl *ctl,
 	       struct oss_reply *reply)
 {
-	struct oss_reply spare;
+	struct oss_reply spare = {.http = 0};
 	struct oss_reply *r = reply ? reply : &spare;
 	struct oss_call call = {
 		.name = "DeleteObject", .method = "DELETE", .key = key};
@@ -223,19 +223,14 @@ static int get_sub(struct oss_client *c, struct oss_call *call, const char *sub,
 		   const struct oss_ctl *ctl, char **out,
 		   struct oss_reply *reply)
 {
-	char *text = NULL;
 	int rc = oss_check_key(call->key, reply);
 
-	call->arg = &text;
+	call->arg = out; /* written on success alone */
 	if (rc == 0)
 		rc = kvs_add(&call->query, sub, "");
 	if (rc == 0)
 		rc = oss_call_do(c, call, ctl, reply);
 	oss_call_release(call);
-	if (rc == 0)
-		*out = text;
-	else
-		free(text);
 	return rc;
 }
 

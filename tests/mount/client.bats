@@ -181,7 +181,7 @@ says() {
 
 @test "a callback that fails leaves the object and OSS's XML" {
 	local cb
-	cb=$(printf '{"callbackUrl":"http://127.0.0.1:1/","callbackBody":"o=${object}"}' | base64 -w0)
+	cb=$(printf '{"callbackUrl":"http://127.0.0.1:1/","callbackBody":"o=1"}' | base64 -w0)
 	FLAGS=(-c "$cb")
 	run oss put cb1 hello
 	says http=203

@@ -317,7 +317,8 @@ static void what_will_not_pass_is_not_tried_again(void **state)
 
 		env_open(&e, &final[i].step, 1);
 		rc = put_text(&e, "x", NULL, NULL, &r);
-		if (rc != final[i].want || strcmp(r.reply.code, final[i].code))
+		if (rc != final[i].want ||
+		    strcmp(r.reply.code, final[i].code) != 0)
 			fail_msg("%s: got %d %s", final[i].name, rc,
 				 r.reply.code);
 		assert_int_equal(http_script_count(e.server), 1);
