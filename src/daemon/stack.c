@@ -19,7 +19,6 @@
 #include "oss/credentials.h"
 #include "state/db.h"
 #include "state/statedir.h"
-#include "upload/parts.h"
 #include "upload/recall.h"
 #include "util/clock.h"
 #include "util/timer.h"
@@ -44,7 +43,6 @@ struct stack {
 	struct mime *mime;
 	struct timer_wheel *timers;
 	struct keyq *queue;
-	struct part_pool *parts;
 	struct read_cache *readers;
 	struct staging_store *staging;
 	struct closer *closer;
@@ -214,8 +212,6 @@ static int build_workers(struct stack *s)
 	if (rc == 0)
 		rc = keyq_new(&queue, &s->queue);
 	if (rc == 0)
-		rc = part_pool_new(c->upload.parallel_parts, &s->parts);
-	if (rc == 0)
 		rc = read_cache_new(s->store, &reads, &s->readers);
 	if (rc == 0)
 		rc = closer_new(c->upload.exit_is_abort, &s->closer);
@@ -255,7 +251,6 @@ static int build_fs(struct stack *s)
 		.staging = s->staging,
 		.queue = s->queue,
 		.timers = s->timers,
-		.parts = s->parts,
 		.readers = s->readers,
 		.rules = s->rules,
 		.mime = s->mime,
@@ -439,15 +434,17 @@ void stack_free(struct stack *s)
 	if (!s)
 		return;
 	mount_free(s->mount);
+	/* No task runs any more, no timer starts one; then what they used. */
+	if (s->queue)
+		keyq_stop(s->queue);
 	recall_free(s->recall);
-	keyq_free(s->queue);
 	uploader_stop(s->uploader);
 	timer_wheel_free(s->timers);
+	keyq_free(s->queue);
 	uploader_free(s->uploader);
 	fs_free(s->fs);
 	closer_free(s->closer);
 	read_cache_free(s->readers);
-	part_pool_free(s->parts);
 	staging_store_free(s->staging);
 	db_close(s->db);
 	statedir_close(s->dir);

@@ -59,23 +59,27 @@ static void start_hold_timer_locked(struct file *f, int64_t ms)
 {
 	struct hold_shot *shot = calloc(1, sizeof(*shot));
 
-	f->hold_turn++;
+	file_cancel_hold_locked(f);
 	if (!shot)
 		return; /* a rename, a reopen or the unmount release it */
 	shot->fs = f->fs;
 	shot->ino = f->node->ino;
 	shot->turn = f->hold_turn;
-	f->hold = timer_add(f->fs->d.timers, clock_mono_ms() + ms, hold_expired,
-			    shot);
+	f->hold = timer_add_owned(f->fs->d.timers, clock_mono_ms() + ms,
+				  hold_expired, free, shot);
+	f->hold_shot = shot;
 	if (!f->hold)
 		free(shot);
 }
 
 void file_cancel_hold_locked(struct file *f)
 {
-	/* The shot frees itself; it sees that its turn is over. */
+	/* One that is on its way frees itself, and sees that its turn is over. */
+	if (f->hold && timer_cancel(f->fs->d.timers, f->hold))
+		free(f->hold_shot);
 	f->hold_turn++;
 	f->hold = 0;
+	f->hold_shot = NULL;
 }
 
 bool file_is_temporary(struct file *f)

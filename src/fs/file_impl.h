@@ -9,6 +9,7 @@
 #include "fs/file.h"
 
 struct flush_wait; /* file_close.c */
+struct hold_shot;  /* file_hold.c */
 
 /** A generation that was closed and then written again: the uploader's. */
 struct generation {
@@ -61,6 +62,8 @@ struct file {
 	uint32_t uid, gid;
 	char process[64];
 	timer_id hold;
+	struct hold_shot
+		*hold_shot; /* the timer's; ours when it is cancelled */
 	uint64_t hold_turn; /* an old timer's shot is recognised */
 	bool hold_is_temporary;
 };

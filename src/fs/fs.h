@@ -28,7 +28,6 @@
 #include "upload/uploader.h"
 
 struct read_cache;
-struct part_pool;
 struct recall;
 
 enum fs_posix_meta { FS_POSIX_AUTO, FS_POSIX_ALWAYS, FS_POSIX_NEVER };
@@ -64,7 +63,6 @@ struct fs_deps {
 	struct staging_store *staging;
 	struct keyq *queue;
 	struct timer_wheel *timers;
-	struct part_pool *parts;
 	struct read_cache *readers;
 	const struct rules *rules;
 	const struct mime *mime;

@@ -243,8 +243,8 @@ void fs_schedule_meta(struct fs *fs, struct node *n)
 {
 	struct meta_task *t = meta_task_new(fs, n);
 
-	if (t && !timer_add(fs->d.timers, clock_mono_ms() + COALESCE_MS,
-			    meta_due, t))
+	if (t && !timer_add_owned(fs->d.timers, clock_mono_ms() + COALESCE_MS,
+				  meta_due, free, t))
 		meta_submit(t);
 }
 

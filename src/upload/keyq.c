@@ -361,12 +361,10 @@ static void stop_workers(struct keyq *q)
 	lock_release(&q->lock);
 }
 
-void keyq_free(struct keyq *q)
+void keyq_stop(struct keyq *q)
 {
 	struct task *t, *tmp;
 
-	if (!q)
-		return;
 	stop_workers(q);
 	DL_FOREACH_SAFE(q->all, t, tmp)
 	{
@@ -376,6 +374,13 @@ void keyq_free(struct keyq *q)
 			t->t.dropped(t->t.arg);
 		task_free(t);
 	}
+}
+
+void keyq_free(struct keyq *q)
+{
+	if (!q)
+		return;
+	keyq_stop(q);
 	for (int c = 0; c < KEYQ_CLASSES; c++)
 		cond_destroy(&q->work[c]);
 	cond_destroy(&q->changed);

@@ -36,6 +36,8 @@ struct keyq_conf {
 int keyq_new(const struct keyq_conf *conf, struct keyq **out);
 /** Refuses new tasks, waits for running ones; the rest is dropped: their
  *  `dropped` functions are called. */
+void keyq_stop(struct keyq *q);
+/** Stops it first. NULL is fine. */
 void keyq_free(struct keyq *q);
 
 struct keyq_task {

@@ -18,6 +18,7 @@ struct entry {
 	timer_id id;
 	int64_t when_ms;
 	void (*fn)(void *);
+	void (*drop)(void *); /* what becomes of arg when fn never runs */
 	void *arg;
 	size_t at; /* heap[at] == this */
 	UT_hash_handle hh;
@@ -165,16 +166,19 @@ void timer_wheel_free(struct timer_wheel *w)
 	pthread_join(w->thread, NULL);
 
 	HASH_CLEAR(hh, w->by_id);
-	for (size_t i = 0; i < w->count; i++)
+	for (size_t i = 0; i < w->count; i++) {
+		if (w->heap[i]->drop)
+			w->heap[i]->drop(w->heap[i]->arg);
 		free(w->heap[i]);
+	}
 	free(w->heap);
 	cond_destroy(&w->changed);
 	lock_destroy(&w->lock);
 	free(w);
 }
 
-timer_id timer_add(struct timer_wheel *w, int64_t when_ms, void (*fn)(void *),
-		   void *arg)
+timer_id timer_add_owned(struct timer_wheel *w, int64_t when_ms,
+			 void (*fn)(void *), void (*drop)(void *), void *arg)
 {
 	AUTO_FREE struct entry *e = calloc(1, sizeof(*e));
 	timer_id id = 0;
@@ -183,6 +187,7 @@ timer_id timer_add(struct timer_wheel *w, int64_t when_ms, void (*fn)(void *),
 		return 0;
 	e->when_ms = when_ms;
 	e->fn = fn;
+	e->drop = drop;
 	e->arg = arg;
 	lock_acquire(&w->lock);
 	if (put_in_locked(w, e) == 0) {
@@ -193,6 +198,12 @@ timer_id timer_add(struct timer_wheel *w, int64_t when_ms, void (*fn)(void *),
 	}
 	lock_release(&w->lock);
 	return id;
+}
+
+timer_id timer_add(struct timer_wheel *w, int64_t when_ms, void (*fn)(void *),
+		   void *arg)
+{
+	return timer_add_owned(w, when_ms, fn, NULL, arg);
 }
 
 bool timer_cancel(struct timer_wheel *w, timer_id id)
