@@ -90,6 +90,13 @@ static void read_numbers(sqlite3_stmt *st, struct cb_record *r)
 	r->given_up = sqlite3_column_int(st, 34) != 0;
 }
 
+/* From one owner to another. */
+static void cb_record_take(struct cb_record *to, struct cb_record *from)
+{
+	*to = *from;
+	*from = (struct cb_record){0};
+}
+
 int cblog_read_record(sqlite3_stmt *st, bool is_present, struct cb_record *r)
 {
 	AUTO(cb_record_release) struct cb_record n = {0};
@@ -107,8 +114,7 @@ int cblog_read_record(sqlite3_stmt *st, bool is_present, struct cb_record *r)
 		rc = sql_col_kvs(st, 24, &n.vars);
 	if (rc < 0)
 		return rc;
-	*r = n;
-	n = (struct cb_record){0};
+	cb_record_take(r, &n);
 	return 0;
 }
 
@@ -144,8 +150,7 @@ static int run_outcome(sqlite3 *sql, void *arg)
 	rc = cblog_read_record(st, true, &r);
 	if (rc < 0)
 		return rc;
-	*q->out = r;
-	r = (struct cb_record){0};
+	cb_record_take(q->out, &r);
 	return 0;
 }
 

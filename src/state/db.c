@@ -334,17 +334,21 @@ void db_view_close(sqlite3 **view)
 static int db_alloc(const char *dir, struct db **out)
 {
 	struct db *db = calloc(1, sizeof(*db));
+	char *path = str_printf("%s/journal.db", dir);
 
-	if (!db)
+	if (!db || !path) {
+		free(db);
+		free(path);
 		return -ENOMEM;
+	}
 	lock_init(&db->lock, LOCK_DB);
 	lock_init(&db->reader_lock, LOCK_DB);
 	cond_init(&db->work);
 	cond_init(&db->finished);
 	db->tail = &db->head;
+	db->path = path;
 	*out = db;
-	db->path = str_printf("%s/journal.db", dir);
-	return db->path ? 0 : -ENOMEM;
+	return 0;
 }
 
 static void db_free(struct db **p)
@@ -368,6 +372,7 @@ int db_open(const char *dir, struct db **out, char **why)
 	AUTO(db_free) struct db *db = NULL;
 	int rc = db_alloc(dir, &db);
 
+	*why = NULL;
 	if (rc == 0)
 		rc = db_open_connections(db, why);
 	if (rc < 0)
@@ -387,8 +392,10 @@ int db_open_readonly(const char *dir, struct db **out, char **why)
 	int version = 0;
 	int rc = db_alloc(dir, &db);
 
-	if (rc == 0)
-		rc = db_open_reader(db->path, &db->reader);
+	*why = NULL;
+	if (rc < 0)
+		return rc;
+	rc = db_open_reader(db->path, &db->reader);
 	if (rc == 0)
 		rc = db_check_version(db->reader, db->path, &version, why);
 	if (rc < 0 && !*why)

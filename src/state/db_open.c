@@ -226,10 +226,8 @@ static int sync_parent(const char *path)
 
 int db_open_connections(struct db *db, char **why)
 {
-	int rc;
+	int rc = open_or_replace(db, why);
 
-	*why = NULL;
-	rc = open_or_replace(db, why);
 	if (rc == 0)
 		rc = sync_parent(db->path);
 	if (rc == 0)

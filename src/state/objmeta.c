@@ -27,6 +27,13 @@ void objmeta_release(struct objmeta *m)
 	*m = (struct objmeta){0};
 }
 
+/* From one owner to another. */
+static void objmeta_take(struct objmeta *to, struct objmeta *from)
+{
+	*to = *from;
+	*from = (struct objmeta){0};
+}
+
 static int objmeta_copy(struct objmeta *dst, const struct objmeta *src)
 {
 	AUTO(objmeta_release)
@@ -46,8 +53,7 @@ static int objmeta_copy(struct objmeta *dst, const struct objmeta *src)
 		rc = kvs_copy(&n.kept, &src->kept);
 	if (rc < 0)
 		return rc;
-	*dst = n;
-	n = (struct objmeta){0};
+	objmeta_take(dst, &n);
 	return 0;
 }
 
@@ -116,8 +122,7 @@ static int read_row(sqlite3_stmt *st, struct objmeta *m)
 	n.has_crc64 = sqlite3_column_type(st, 9) != SQLITE_NULL;
 	n.crc64 = (uint64_t)sqlite3_column_int64(st, 9);
 	n.tag_count = sqlite3_column_int(st, 10);
-	*m = n;
-	n = (struct objmeta){0};
+	objmeta_take(m, &n);
 	return 0;
 }
 

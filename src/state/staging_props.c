@@ -49,30 +49,29 @@ static int side_flags_locked(const struct staging *s) ACK_REQUIRES(s->lock)
 	return s->claim == CLAIM_DURABLE ? DB_DURABLE : DB_WAIT;
 }
 
-static int write_side_locked(struct staging *s) ACK_NO_ANALYSIS
+static int post_side_locked(struct staging *s, struct row_job **job)
+	ACK_REQUIRES(s->lock)
 {
-	struct row_job *job = NULL;
 	int flags = side_flags_locked(s);
-	int rc = staging_row_post_locked(s, flags,
-					 flags == DB_NOWAIT ? NULL : &job);
 
-	staging_unlock(s);
-	return rc < 0 ? rc : staging_row_wait(job);
+	return staging_row_post_locked(s, flags,
+				       flags == DB_NOWAIT ? NULL : job);
 }
 
 int staging_rekey(struct staging *s, const char *key)
 {
+	struct row_job *job = NULL;
 	int rc;
 
 	if (strlen(key) >= STAGING_KEY_MAX)
 		return -ENAMETOOLONG;
 	staging_lock(s);
 	rc = str_set(&s->key, key);
-	if (rc < 0) {
-		staging_unlock(s);
-		return rc;
-	}
-	rc = write_side_locked(s);
+	if (rc == 0)
+		rc = post_side_locked(s, &job);
+	staging_unlock(s);
+	if (rc == 0)
+		rc = staging_row_wait(job);
 	failpoint("staging.rekey.committed");
 	return rc;
 }
@@ -91,23 +90,32 @@ int staging_rebase(struct staging *s, const struct staging_base *base)
 	return rc;
 }
 
-int staging_set_props(struct staging *s, const struct staging_props *p)
+static int set_props_locked(struct staging *s, const struct staging_props *p,
+			    struct row_job **job) ACK_REQUIRES(s->lock)
 {
 	struct staging_props copy = {0};
-	int rc = staging_props_copy(&copy, p);
+	int rc;
 
+	if (s->state != STAGING_OPEN && s->state != STAGING_HELD)
+		return -EBUSY;
+	rc = staging_props_copy(&copy, p);
 	if (rc < 0)
 		return rc;
-	staging_lock(s);
-	if (s->state != STAGING_OPEN && s->state != STAGING_HELD) {
-		staging_unlock(s);
-		staging_props_release(&copy);
-		return -EBUSY;
-	}
 	staging_props_release(&s->props);
 	s->props = copy;
 	s->dirty |= JOURNAL_PROPS;
-	return write_side_locked(s);
+	return post_side_locked(s, job);
+}
+
+int staging_set_props(struct staging *s, const struct staging_props *p)
+{
+	struct row_job *job = NULL;
+	int rc;
+
+	staging_lock(s);
+	rc = set_props_locked(s, p, &job);
+	staging_unlock(s);
+	return rc < 0 ? rc : staging_row_wait(job);
 }
 
 int staging_get_props(struct staging *s, struct staging_props *out)

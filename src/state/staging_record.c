@@ -24,6 +24,14 @@ void staging_props_release(struct staging_props *p)
 	*p = (struct staging_props){0};
 }
 
+/* From one owner to another. */
+static void staging_props_take(struct staging_props *to,
+			       struct staging_props *from)
+{
+	*to = *from;
+	*from = (struct staging_props){0};
+}
+
 int staging_props_copy(struct staging_props *dst,
 		       const struct staging_props *src)
 {
@@ -40,8 +48,7 @@ int staging_props_copy(struct staging_props *dst,
 		rc = kvs_copy(&n.kept, &src->kept);
 	if (rc < 0)
 		return rc;
-	*dst = n;
-	n = (struct staging_props){0};
+	staging_props_take(dst, &n);
 	return 0;
 }
 
@@ -54,6 +61,14 @@ void staging_close_release(struct staging_close *c)
 	kvs_release(&c->vars);
 	kvs_release(&c->xattrs);
 	*c = (struct staging_close){0};
+}
+
+/* From one owner to another. */
+static void staging_close_take(struct staging_close *to,
+			       struct staging_close *from)
+{
+	*to = *from;
+	*from = (struct staging_close){0};
 }
 
 static int copy_close_texts(struct staging_close *dst,
@@ -91,8 +106,7 @@ int staging_close_copy(struct staging_close *dst,
 		rc = kvs_copy(&n.xattrs, &src->xattrs);
 	if (rc < 0)
 		return rc;
-	*dst = n;
-	n = (struct staging_close){0};
+	staging_close_take(dst, &n);
 	return 0;
 }
 
@@ -175,8 +189,7 @@ int props_unpack(const void *data, size_t len, struct staging_props *p)
 		rc = props_take(&n, &l.items[i]);
 	if (rc < 0)
 		return rc;
-	*p = n;
-	n = (struct staging_props){0};
+	staging_props_take(p, &n);
 	return 0;
 }
 
@@ -296,7 +309,6 @@ int close_unpack(const void *data, size_t len, struct staging_close *c)
 		rc = close_take(&n, &l.items[i]);
 	if (rc < 0)
 		return rc;
-	*c = n;
-	n = (struct staging_close){0};
+	staging_close_take(c, &n);
 	return 0;
 }

@@ -29,7 +29,8 @@ int statedir_note_pid(struct statedir *d);
 const char *statedir_path(const struct statedir *d);
 /**
  * For ackctl: whose is the folder?
- * @param pid, mountpoint  of the daemon that holds the lock (free the latter)
+ * @param pid         of the daemon that holds the lock
+ * @param mountpoint  its mount point; free it
  * @return 0; -ENOENT: nobody's, or there is no such folder; -errno
  */
 int statedir_owner(const char *path, int *pid, char **mountpoint);

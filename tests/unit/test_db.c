@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -263,25 +264,32 @@ static char *find_file(const char *dir, const char *begin)
 	return found;
 }
 
+static void overwrite(const char *path, off_t from, off_t to)
+{
+	char junk[512];
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	memset(junk, 0xa5, sizeof(junk));
+	for (; from < to; from += (off_t)sizeof(junk))
+		assert_int_equal(pwrite(fd, junk, sizeof(junk), from),
+				 sizeof(junk));
+	close(fd);
+}
+
 static void damage(const char *dir, const char *how)
 {
 	AUTO_FREE char *path = test_path(dir, "journal.db");
-	AUTO(buf_release) struct buf b = BUF_INIT;
+	struct stat st;
 
-	test_file_read(path, &b);
-	if (strcmp(how, "truncated") == 0) {
-		assert_int_equal(truncate(path, (off_t)(b.len / 2)), 0);
-		return;
-	}
-	if (strcmp(how, "one page short") == 0) {
-		assert_int_equal(truncate(path, (off_t)b.len - 4096), 0);
-		return;
-	}
-	if (strcmp(how, "garbage") == 0)
-		memset(b.data, 'x', b.len);
+	assert_int_equal(stat(path, &st), 0);
+	if (strcmp(how, "truncated") == 0)
+		assert_int_equal(truncate(path, st.st_size / 2), 0);
+	else if (strcmp(how, "one page short") == 0)
+		assert_int_equal(truncate(path, st.st_size - 4096), 0);
 	else
-		memset(b.data + 4096, 0xa5, b.len - 4096);
-	test_file_write(path, b.data, b.len);
+		overwrite(path, strcmp(how, "garbage") == 0 ? 0 : 4096,
+			  st.st_size);
 }
 
 static void damaged_journal_is_moved_aside_by_name(void **state)
@@ -311,7 +319,8 @@ static void damaged_journal_is_moved_aside_by_name(void **state)
 		if (!aside)
 			fail_msg("%s: not moved aside", ways[i]);
 		test_file_read(log, &said);
-		assert_non_null(strstr(buf_str(&said), aside));
+		assert_non_null(
+			strstr(buf_str(&said), aside ? aside : ways[i]));
 	}
 }
 

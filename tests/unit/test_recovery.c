@@ -529,7 +529,7 @@ static void truncated_wal_goes_back_to_a_whole_commit(void **state)
 
 /* -- an unfinished file over a base --------------------------------------------- */
 
-enum { BLOCK = 4096 };
+#define BLOCK ((uint64_t)4096)
 
 static void leave_half_changed(struct state_fix *f)
 {

@@ -111,7 +111,7 @@ static struct staging *make_state(struct state_fix *f, enum staging_state want)
 	return s;
 }
 
-#define NO -1
+#define NO (-1)
 
 /* [from][verb]: the state that follows; NO: refused, nothing changes. */
 static const int follows[][VERBS] = {

@@ -134,7 +134,6 @@ static void lock_survives_the_fork_of_a_daemon(void **state)
 static void look_at_the_lock_does_not_fail_a_start(void **state)
 {
 	struct dir_fix *f = *state;
-	AUTO_FREE char *path = test_path(f->state.dir, "lock");
 	struct statedir *d = NULL;
 	int status;
 	pid_t child;
