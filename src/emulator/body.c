@@ -123,7 +123,7 @@ static int slice_segment(const struct segment *seg, uint64_t pos, uint64_t off,
 	struct segment cut = *seg;
 	int rc;
 
-	if (begin >= end)
+	if (off + len <= pos || begin >= end)
 		return 0;
 	cut.off += begin;
 	cut.len = end - begin;
