@@ -72,6 +72,8 @@ static int read_failure(const char *code, const char *message, const char *ec,
 {
 	o->state = CALLBACK_FAILED;
 	o->server_status = status_of(message ? message : "");
+	if (!message || !message[0])
+		message = "OSS gave no reason that can be read.";
 	if (set_text(&o->error_code, code) < 0 ||
 	    set_text(&o->error, message) < 0 || set_text(&o->ec, ec) < 0)
 		return -ENOMEM;

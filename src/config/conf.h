@@ -11,6 +11,11 @@
  * Every error text is complete: `FILE:LINE: section.key: "value": what is
  * wrong; what to write`.
  *
+ * A value comes through whole or is refused (config/ini.h).  A comment behind a
+ * value begins at a ';' after a blank; behind callback.url and callback.body
+ * there is none; in [callback.vars] it takes two blanks or a tab in front and a
+ * blank behind the ';'.
+ *
  * Layer    config: uses util and inih.
  * Threads  none while loading, any once finished.
  */
@@ -132,8 +137,11 @@ void conf_free(struct conf *c);
  *  @param why  one line for each error (several are collected); free it
  *  @return 0, -EINVAL, -errno of reading */
 int conf_load_file(struct conf *c, const char *path, char **why);
-/** One "section.key=value" or "shortname=value" (config, state_dir, endpoint,
- *  region are short). Secrets are refused here (ps shows arguments).
+/** One "section.key=value" (also callback.vars.NAME=value and
+ *  `callback "RULE".key=value`), or a short one: config, state_dir, endpoint,
+ *  region; uid, gid, umask, ro and allow_other, as FUSE spells them.  It replaces
+ *  what the file says.  Secrets are refused here (ps shows arguments).
+ *  config=FILE sets config_file alone: the caller loads it.
  *  @return 0; -ENOENT: not an option of ours; -EINVAL (*why) */
 int conf_set_option(struct conf *c, const char *option, char **why);
 /** Defaults that depend on others, and checks across keys; after this the

@@ -29,11 +29,10 @@ static void check(int http, const char *message, const char *ec,
 	PROMISE(http == 200 || o.state == CALLBACK_FAILED);
 	PROMISE(o.server_status == 0 ||
 		(o.server_status >= 100 && o.server_status <= 999));
-	if (o.state == CALLBACK_OK)
+	PROMISE((o.state == CALLBACK_OK) == (o.response != NULL));
+	if (o.response)
 		PROMISE(o.response_len == body->len &&
-			memcmp(o.response, body->data, body->len) == 0);
-	else
-		PROMISE(!o.response);
+			memcmp(o.response, buf_str(body), body->len) == 0);
 	PROMISE(!callback_is_server_down(&o) || o.state == CALLBACK_FAILED);
 	advice = callback_advice(message, ec);
 	PROMISE(!advice || advice[0]);

@@ -179,6 +179,17 @@ static void a_200_without_an_answer_means_that_nothing_was_called(void **state)
 	}
 }
 
+static void a_failure_without_a_reason_says_so(void **state)
+{
+	struct callback_outcome o = read_failure("", "");
+
+	(void)state;
+	assert_int_equal(o.state, CALLBACK_FAILED);
+	assert_string_equal(o.error, "OSS gave no reason that can be read.");
+	assert_null(o.ec);
+	callback_outcome_release(&o);
+}
+
 static void an_application_may_answer_xml(void **state)
 {
 	AUTO(buf_release) struct buf body = BUF_INIT;
@@ -218,6 +229,7 @@ int main(void)
 		cmocka_unit_test(an_answer_is_kept_byte_for_byte),
 		cmocka_unit_test(
 			a_200_without_an_answer_means_that_nothing_was_called),
+		cmocka_unit_test(a_failure_without_a_reason_says_so),
 		cmocka_unit_test(an_application_may_answer_xml),
 		cmocka_unit_test(states_have_names),
 	};
