@@ -12,8 +12,9 @@
 
 const struct ctl_command *const ctl_commands[] = {
 	&ctl_status,       &ctl_log,     &ctl_wait,           &ctl_incomplete,
-	&ctl_retry_upload, &ctl_drop,    &ctl_retry_callback, &ctl_invalidate,
-	&ctl_metrics,      &ctl_explain, &ctl_check_config,   &ctl_preflight,
+	&ctl_retry_upload, &ctl_drop,    &ctl_retry_callback, &ctl_reconcile,
+	&ctl_invalidate,   &ctl_metrics, &ctl_explain,        &ctl_check_config,
+	&ctl_preflight,
 };
 const size_t ctl_command_count = ARRAY_LEN(ctl_commands);
 

@@ -53,6 +53,7 @@ int ctl_usage(const struct ctl_command *c);
 
 extern const struct ctl_command ctl_status, ctl_log, ctl_wait, ctl_metrics,
 	ctl_incomplete, ctl_retry_upload, ctl_drop, ctl_retry_callback,
-	ctl_invalidate, ctl_explain, ctl_check_config, ctl_preflight;
+	ctl_invalidate, ctl_explain, ctl_check_config, ctl_preflight,
+	ctl_reconcile;
 
 #endif

@@ -136,6 +136,13 @@ static int retry_callback(struct fs *fs, const struct words *w)
 	return key ? recall_now(fs->d.recall, key) : -ENOMEM;
 }
 
+static int announce(struct fs *fs, const struct words *w)
+{
+	AUTO_FREE char *key = str_printf("%s%s", fs->conf.prefix, w->at[1]);
+
+	return key ? fs_announce(fs, key) : -ENOMEM;
+}
+
 /* -- forgetting what is cached ----------------------------------------------------- */
 
 struct stale {
@@ -231,6 +238,7 @@ static const struct command {
 	{"publish",         1, 1, publish        },
 	{"drop-incomplete", 1, 1, drop_incomplete},
 	{"retry-callback",  1, 1, retry_callback },
+	{"announce",        1, 1, announce       },
 	{"invalidate",      0, 1, invalidate     },
 	{"log-level",       1, 1, set_log_level  },
 };

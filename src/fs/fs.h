@@ -232,4 +232,8 @@ int fs_recover_changes(struct fs *fs);
 /** Carry out what waits, now: before a drain. */
 void fs_flush_meta(struct fs *fs);
 
+/** Of a stored object that this mount has not written: a callback, as a new
+ *  delivery, soon. @return 0: queued; -ENODATA: its rule makes none; -errno */
+int fs_announce(struct fs *fs, const char *key);
+
 #endif

@@ -34,6 +34,8 @@ int fs_status_json(struct fs *fs, char **out);
  *     ["publish", FILE]          an incomplete one goes up
  *     ["drop-incomplete", FILE]
  *     ["retry-callback", PATH]   the callback again, whatever came of it
+ *     ["announce", PATH]         a callback of its own for an object that
+ *                                another host or tool wrote
  *     ["invalidate"], ["invalidate", PATH]   forget what is cached
  *     ["log-level", LEVEL]
  *
