@@ -281,14 +281,15 @@ static void check_limits(struct builder *b)
 	AUTO_FREE char *why = NULL;
 	struct complaint_at at;
 	const char *reason;
+	int rc;
 
-	if (!b->d->rule.enabled || b->errors.count > 0 ||
-	    callback_render(&b->d->rule, NULL, &least, &cb, &why) != -E2BIG)
+	if (!b->d->rule.enabled || b->errors.count > 0)
 		return;
-	if (!why) {
+	rc = callback_render(&b->d->rule, NULL, &least, &cb, &why);
+	if (rc == -ENOMEM || (rc == -E2BIG && !why))
 		b->no_memory = true;
+	if (rc != -E2BIG || !why)
 		return;
-	}
 	at = at_culprit(b, why, &reason);
 	complain(&b->errors, &at, NULL, "%s", reason);
 }
