@@ -306,6 +306,22 @@ int callback_render(const struct rule *rule, const struct kvs *captures,
 	return rc;
 }
 
+int callback_encode(struct callback *cb)
+{
+	int rc;
+
+	free(cb->param);
+	free(cb->param_vars);
+	cb->param = cb->param_vars = NULL;
+	rc = encode_param(cb);
+	if (rc == 0)
+		rc = encode_vars(cb);
+	if (rc == 0 && (strlen(cb->param) > CALLBACK_HEADER_MAX ||
+			strlen(cb->param_vars) > CALLBACK_HEADER_MAX))
+		rc = -E2BIG;
+	return rc;
+}
+
 /* ---- samples ------------------------------------------------------------- */
 
 struct sampling {

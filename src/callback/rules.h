@@ -122,6 +122,10 @@ int callback_render(const struct rule *rule, const struct kvs *captures,
 		    const struct callback_inputs *in, struct callback *out,
 		    char **why);
 
+/** The two headers anew, from url, host, body, body_type, sni and vars as they
+ *  were sent before. @return 0, -E2BIG, -ENOMEM */
+int callback_encode(struct callback *cb);
+
 /** May a file or folder define this variable (name without x:), with this
  *  value? @return 0, -EPERM (the administrator's), -EINVAL (a bad name),
  *  -E2BIG */

@@ -238,7 +238,7 @@ static void record(struct work *w, const struct object_id *id)
 		o.error = str_dup(w->render_error);
 	}
 	record_meta(db, w->info.key, id, w->stored, &w->put);
-	record_callback(db, &r);
+	record_callback(w->env, &r);
 	w->a->outcome.callback = o.state;
 	if (o.state == CALLBACK_FAILED && w->rule->fail_close)
 		w->a->outcome.close_rc = -EREMOTEIO;

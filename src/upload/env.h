@@ -21,6 +21,14 @@ struct upload_env {
 	struct uploader_conf conf; /* strings owned by the uploader */
 	struct uploader_deps deps;
 	struct part_pool *parts;
+	/* Hears of each callback that was made (upload/recall.c); set before
+	   anything runs. */
+	struct {
+		void (*made)(void *arg, const char *url,
+			     const struct callback_outcome *o);
+		void (*release)(void *arg);
+		void *arg;
+	} recall;
 	int64_t started_real_ms; /* files closed before were perhaps sent by
 				    another run */
 };

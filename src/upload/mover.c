@@ -190,7 +190,7 @@ static void move_records(struct work *w, const struct object_id *id)
 		o.error = str_dup(w->render_error);
 	}
 	cblog_move(db, m->src, NULL, NULL);
-	record_callback(db, &r);
+	record_callback(w->env, &r);
 	callback_outcome_release(&o);
 }
 

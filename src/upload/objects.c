@@ -137,8 +137,9 @@ static int look_up(struct copying *cp, struct oss_put_result *out)
 	const struct object_copy *c = cp->c;
 	struct oss_ctl ctl = ctl_of(cp);
 	struct object_id now;
-	int rc = cp->store->ops->head(cp->store->self, c->src, &ctl, &cp->src,
-				      &out->reply);
+	int rc = c->head ? oss_object_copy(&cp->src, c->head)
+			 : cp->store->ops->head(cp->store->self, c->src, &ctl,
+						&cp->src, &out->reply);
 
 	if (rc < 0)
 		return rc;

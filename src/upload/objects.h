@@ -28,6 +28,9 @@ struct part_pool; /* upload/parts.h: threads that move parts */
 struct object_copy {
 	const char *src, *dst;
 	const struct object_id *src_id; /* NULL: looked up; else it must hold */
+	/* The source as HEAD told it a moment ago; NULL: it is asked for where
+	   needed. */
+	const struct oss_object *head;
 	/* NULL: the source's are kept (asked for by HEAD where needed). */
 	const struct oss_props *props;
 	const struct oss_callback *callback; /* NULL: none */

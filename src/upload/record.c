@@ -69,7 +69,7 @@ static void log_failure(const struct record *r, const struct cb_record *rec)
 		 advice ? advice : "");
 }
 
-void record_callback(struct db *db, const struct record *r)
+void record_callback(const struct upload_env *env, const struct record *r)
 {
 	struct cb_record rec = {
 		.key = (char *)(uintptr_t)r->key,
@@ -87,13 +87,15 @@ void record_callback(struct db *db, const struct record *r)
 	fill_outcome(r->outcome, &rec);
 	fill_sent(r->callback, &rec);
 	plan_retry(r, &rec);
-	rc = cblog_add(db, &rec, false);
+	rc = cblog_add(env->deps.db, &rec, false);
 	if (rc < 0)
 		log_err("callback: the outcome could not be recorded: key=%s "
 			"state=%s errno=%d",
 			LOG_Q(r->key), callback_state_name(r->outcome->state),
 			-rc);
 	log_failure(r, &rec);
+	if (r->callback && env->recall.made)
+		env->recall.made(env->recall.arg, r->callback->url, r->outcome);
 }
 
 /* -- metadata ------------------------------------------------------------------ */

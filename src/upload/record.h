@@ -30,7 +30,7 @@ struct record {
 
 /** To the callback log. A failure is logged: the object is stored all the
  *  same. */
-void record_callback(struct db *db, const struct record *r);
+void record_callback(const struct upload_env *env, const struct record *r);
 /** To the remembered metadata. */
 void record_meta(struct db *db, const char *key, const struct object_id *id,
 		 const struct upload_props *props,

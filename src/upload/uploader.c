@@ -109,6 +109,8 @@ void uploader_free(struct uploader *u)
 		upload_free(up);
 	}
 	part_pool_free(u->env.parts);
+	if (u->env.recall.release)
+		u->env.recall.release(u->env.recall.arg);
 	cond_destroy(&u->ticked);
 	lock_destroy(&u->lock);
 	free_strings(u);
