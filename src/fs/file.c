@@ -420,18 +420,15 @@ void file_start_head(struct file *f)
 
 /* -- open and create ------------------------------------------------------------ */
 
-static void note_opener_locked(struct file *f, const struct caller *who)
-	ACK_REQUIRES(f->lock)
+static void note_opener_locked(struct file *f, struct handle *h,
+			       const struct caller *who) ACK_REQUIRES(f->lock)
 {
 	struct process p;
 
-	if (process_read(who->tid, &p) == 0) {
-		f->opener = p.tgid;
-		memcpy(f->process, p.name, sizeof(f->process));
-	} else {
-		f->opener = 0;
-		f->process[0] = '\0';
-	}
+	if (process_read(who->tid, &p) < 0)
+		memset(&p, 0, sizeof(p));
+	h->opener = f->pid = p.tgid;
+	memcpy(f->process, p.name, sizeof(f->process));
 	f->uid = who->uid;
 	f->gid = who->gid;
 	f->killed = false;
@@ -486,14 +483,15 @@ static bool same_version_as_last_open(struct fs *fs, struct node *n)
 	return same;
 }
 
-static int open_writable(struct file *f, int flags, const struct caller *who)
+static int open_writable(struct file *f, struct handle *h, int flags,
+			 const struct caller *who)
 {
 	int rc = 0;
 
 	if (atomic_load(&f->fs->draining))
 		return -ESHUTDOWN;
 	lock_acquire(&f->lock);
-	note_opener_locked(f, who);
+	note_opener_locked(f, h, who);
 	if (flags & O_TRUNC) {
 		rc = file_start_empty_locked(f);
 		if (rc == 0) {
@@ -527,7 +525,7 @@ int file_open(struct fs *fs, uint64_t ino, int flags, const struct caller *who,
 		return -ENOMEM;
 	}
 	if (h->writable)
-		rc = open_writable(f, flags, who);
+		rc = open_writable(f, h, flags, who);
 	if (rc == 0) {
 		*keep_cache = same_version_as_last_open(fs, f->node);
 		*out = h;
@@ -538,12 +536,13 @@ int file_open(struct fs *fs, uint64_t ino, int flags, const struct caller *who,
 	return rc;
 }
 
-static int create_staged(struct file *f, int flags, const struct caller *who)
+static int create_staged(struct file *f, struct handle *h, int flags,
+			 const struct caller *who)
 {
 	int rc;
 
 	lock_acquire(&f->lock);
-	note_opener_locked(f, who);
+	note_opener_locked(f, h, who);
 	rc = start_generation(f, NULL);
 	f->created = true;
 	f->replaced = true;
@@ -612,6 +611,7 @@ int file_create(struct fs *fs, uint64_t parent, const char *name, int flags,
 		struct fs_attr *attr)
 {
 	struct file *f = NULL;
+	struct handle *h;
 	bool keep;
 	int rc;
 
@@ -630,13 +630,15 @@ int file_create(struct fs *fs, uint64_t parent, const char *name, int flags,
 	}
 	if (rc < 0 || !f)
 		return rc;
-	rc = create_staged(f, flags, who);
+	h = handle_new(f, flags);
+	rc = h ? create_staged(f, h, flags, who) : -ENOMEM;
 	if (rc == 0) {
-		*out = handle_new(f, flags);
-		rc = *out ? 0 : -ENOMEM;
-	}
-	if (rc < 0)
+		*out = h;
+	} else {
+		if (h)
+			handle_free(h);
 		remove_node(f);
+	}
 	file_put(f);
 	return rc;
 }

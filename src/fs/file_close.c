@@ -37,7 +37,7 @@ int file_make_close_locked(struct file *f, const struct process *who,
 	lock_release(&fs->tree.lock);
 	out->uid = f->uid;
 	out->gid = f->gid;
-	out->pid = who && who->tgid ? who->tgid : f->opener;
+	out->pid = who && who->tgid ? who->tgid : f->pid;
 	out->delivery_id = str_dup(uuid_make(id));
 	out->previous_delivery_id = str_dup("");
 	out->rule = str_dup(rules_match(fs->d.rules, fs_path_of_key(fs, key),
@@ -77,6 +77,21 @@ int file_make_props_locked(struct file *f, struct staging_props *out)
 	return rc;
 }
 
+/* A chmod that waited for its CopyObject goes up with the bytes. */
+static void settle_meta(struct file *f)
+{
+	struct fs *fs = f->fs;
+	char key[1024];
+	bool dirty;
+
+	lock_acquire(&fs->tree.lock);
+	dirty = f->node->meta_dirty && fs_key_locked(fs, f->node, key) == 0;
+	f->node->meta_dirty = false;
+	lock_release(&fs->tree.lock);
+	if (dirty)
+		metachange_remove(fs->d.db, key);
+}
+
 int file_freeze_locked(struct file *f, const struct process *who,
 		       struct staging_close *c)
 {
@@ -87,6 +102,8 @@ int file_freeze_locked(struct file *f, const struct process *who,
 		return rc;
 	rc = staging_set_props(f->now, &props);
 	staging_props_release(&props);
+	if (rc == 0)
+		settle_meta(f);
 	return rc < 0 ? rc : file_make_close_locked(f, who, c);
 }
 
@@ -332,7 +349,7 @@ static bool flush_decide(struct handle *h, const struct caller *who,
 	enum close_verdict verdict;
 
 	memset(&p, 0, sizeof(p));
-	verdict = closer_judge(f->fs->d.closer, who->tid, f->opener,
+	verdict = closer_judge(f->fs->d.closer, who->tid, h->opener,
 			       f->node->ino, &p);
 	lock_acquire(&f->lock);
 	switch (verdict) {

@@ -77,6 +77,7 @@ static void event_locked(struct file *f, struct staging *s, const char *key,
 		return;
 	}
 	note_stored(f, o, current);
+	f->props.exclusive = false; /* it exists now, and is ours */
 	if (!current) {
 		rebase_locked(f, key, o);
 		if (remove_older_locked(f, s))

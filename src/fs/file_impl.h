@@ -56,10 +56,10 @@ struct file {
 	bool killed;
 	bool promised; /* a normal FLUSH after the last write */
 	bool unlinked;
-	bool replaced; /* O_TRUNC: no base shows through */
-	int sticky;    /* error that the next FLUSH reports */
-	pid_t opener;
-	uint32_t uid, gid;
+	bool replaced;     /* O_TRUNC: no base shows through */
+	int sticky;        /* error that the next FLUSH reports */
+	uint32_t uid, gid; /* of whoever opened or truncated it last */
+	pid_t pid;
 	char process[64];
 	timer_id hold;
 	struct hold_shot
@@ -72,6 +72,7 @@ struct handle {
 	struct file *file;
 	int flags;
 	bool writable;
+	pid_t opener; /* tgid; 0: not known */
 	struct reader *reader;
 	struct read_pos *pos;
 };

@@ -185,10 +185,10 @@ static void meta_run(void *arg)
 	if (n) {
 		struct file_state state;
 
+		/* Bytes are on their way: they take it along at their close, or
+		   their end schedules it again. */
 		file_get_state(fs, n, &state);
-		/* Being written again: the upload takes it along. */
-		if (!state.staged)
-			rc = carry_out(fs, n, t->key);
+		rc = state.staged ? -EBUSY : carry_out(fs, n, t->key);
 	}
 	if (n && rc == 0)
 		metachange_remove(fs->d.db, t->key);
