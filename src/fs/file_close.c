@@ -216,6 +216,7 @@ static int close_locked(struct file *f, const struct process *who)
 	f->dirty = false;
 	f->created = false;
 	f->replaced = false;
+	f->props.exclusive = false; /* the next generation replaces this one */
 	return 0;
 }
 

@@ -157,6 +157,7 @@ void file_release_hold(struct file *f, bool no_callback)
 			s = staging_get(f->now);
 		f->created = false;
 		f->replaced = false;
+		f->props.exclusive = false;
 	}
 	lock_release(&f->lock);
 	if (rc < 0)

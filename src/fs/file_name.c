@@ -158,6 +158,7 @@ int file_rekey(struct fs *fs, struct node *n, const char *new_key)
 	if (!f)
 		return -ENOENT;
 	lock_acquire(&f->lock);
+	f->props.exclusive = false; /* O_EXCL spoke of the name that it had */
 	/* The oldest is the one that may be running: it decides first. */
 	LL_FOREACH(f->older, g)
 	{

@@ -203,7 +203,7 @@ int staging_sync(struct staging *s);
 
 void staging_key(struct staging *s, char out[STAGING_KEY_MAX]);
 int64_t staging_id(const struct staging *s);
-/** A rename. The row follows. @return 0, -ENOMEM, -EIO */
+/** A rename. The row follows; `exclusive` is over. @return 0, -ENOMEM, -EIO */
 int staging_rekey(struct staging *s, const char *key);
 /** Copies. OPEN or HELD. */
 int staging_set_props(struct staging *s, const struct staging_props *p);

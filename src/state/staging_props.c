@@ -67,6 +67,10 @@ int staging_rekey(struct staging *s, const char *key)
 		return -ENAMETOOLONG;
 	staging_lock(s);
 	rc = str_set(&s->key, key);
+	if (rc == 0 && s->props.exclusive) { /* of the name that it had */
+		s->props.exclusive = false;
+		s->dirty |= JOURNAL_PROPS;
+	}
 	if (rc == 0)
 		rc = post_side_locked(s, &job);
 	staging_unlock(s);
