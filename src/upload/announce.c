@@ -69,7 +69,7 @@ static void note(const struct upload_env *env, const struct object_announce *a,
 		.outcome = &outcome,
 	};
 
-	record_callback(env->deps.db, &r);
+	record_callback(env, &r);
 }
 
 int uploader_announce(struct uploader *u, const struct object_announce *a)

@@ -21,8 +21,8 @@ struct upload_env {
 	struct uploader_conf conf; /* strings owned by the uploader */
 	struct uploader_deps deps;
 	struct part_pool *parts;
-	/* Hears of each callback that was made (upload/recall.c); set before
-	   anything runs. */
+	/* Hears of each callback that was made, or, without an outcome, is to be
+	   made (upload/recall.c); set before anything runs. */
 	struct {
 		void (*made)(void *arg, const char *url,
 			     const struct callback_outcome *o);

@@ -220,14 +220,16 @@ static void callback_made(void *arg, const char *url,
 
 	lock_acquire(&r->lock);
 	s = server_find_locked(r, url);
-	if (o->state == CALLBACK_FAILED && callback_is_server_down(o)) {
+	if (!o) {
+		s = NULL; /* it says nothing of the server */
+	} else if (callback_is_server_down(o)) {
 		/* Uploads go on, their failures say nothing new. */
 		if (!s || s->is_probing)
 			server_is_down_locked(r, url, s);
 	} else if (s) {
 		server_is_up_locked(r, s);
 	}
-	if (o->state == CALLBACK_FAILED || s)
+	if (!o || o->state == CALLBACK_FAILED || s)
 		arm_locked(r, clock_mono_ms() + RESCAN_MS);
 	lock_release(&r->lock);
 }

@@ -95,7 +95,8 @@ void record_callback(const struct upload_env *env, const struct record *r)
 			-rc);
 	log_failure(r, &rec);
 	if (r->callback && env->recall.made)
-		env->recall.made(env->recall.arg, r->callback->url, r->outcome);
+		env->recall.made(env->recall.arg, r->callback->url,
+				 r->attempt > 0 ? r->outcome : NULL);
 }
 
 /* -- metadata ------------------------------------------------------------------ */

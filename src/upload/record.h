@@ -24,7 +24,7 @@ struct record {
 	/* The outcome: read from the answer, or why none could be asked for. */
 	const struct callback_outcome *outcome;
 	int64_t elapsed_ms;
-	int attempt;        /* of this delivery */
+	int attempt;        /* of this delivery; 0: none was made yet */
 	int64_t give_up_ms; /* 0: from the rule, from now on */
 };
 
