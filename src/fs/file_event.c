@@ -46,15 +46,15 @@ static void note_stored(struct file *f, const struct upload_outcome *o,
 }
 
 static void rebase_locked(struct file *f, const char *key,
-			  const struct upload_outcome *o) ACK_REQUIRES(f->lock)
+			  const struct object_id *id) ACK_REQUIRES(f->lock)
 {
-	struct staging_base base = {.size = o->id.size,
-				    .modified_ms = o->id.modified_ms};
+	struct staging_base base = {.size = id->size,
+				    .modified_ms = id->modified_ms};
 
 	if (!f->now)
 		return;
 	snprintf(base.key, sizeof(base.key), "%s", key);
-	snprintf(base.etag, sizeof(base.etag), "%s", o->id.etag);
+	snprintf(base.etag, sizeof(base.etag), "%s", id->etag);
 	if (staging_rebase(f->now, &base) < 0)
 		log_err("fs: an open file could not be tied to the object's new version: key=%s",
 			LOG_Q(key));
@@ -79,7 +79,7 @@ static void event_locked(struct file *f, struct staging *s, const char *key,
 	note_stored(f, o, current);
 	f->props.exclusive = false; /* it exists now, and is ours */
 	if (!current) {
-		rebase_locked(f, key, o);
+		rebase_locked(f, key, &o->id);
 		if (remove_older_locked(f, s))
 			staging_discard(s);
 		return;
@@ -130,6 +130,27 @@ void fs_upload_event(void *arg, struct staging *s,
 	lock_release(&fs->tree.lock);
 	if (meta_due)
 		fs_schedule_meta(fs, n);
+	file_put(f);
+}
+
+/* The same bytes under another ETag: whoever asks for the old one is told that
+ * the object has changed. */
+void fs_recalled(void *arg, const char *key, const struct object_id *id)
+{
+	struct fs *fs = arg;
+	struct file *f = file_of_staging(fs, key);
+	struct node *n;
+
+	lock_acquire(&fs->tree.lock);
+	n = fs_node_of_key_locked(fs, key);
+	if (n && n->stored && node_set_object(n, id) < 0)
+		log_warn("fs: no memory for a version id");
+	lock_release(&fs->tree.lock);
+	if (!f)
+		return;
+	lock_acquire(&f->lock);
+	rebase_locked(f, key, id);
+	lock_release(&f->lock);
 	file_put(f);
 }
 

@@ -100,6 +100,8 @@ void fs_free(struct fs *fs);
 int fs_recover(struct fs *fs);
 
 /* The uploader's hooks. */
+/** For the uploader's `recalled`. */
+void fs_recalled(void *fs, const char *key, const struct object_id *id);
 void fs_upload_event(void *fs, struct staging *s,
 		     const struct upload_outcome *o);
 int fs_fetch_missing(void *fs, struct staging *s, uint64_t off, uint64_t len);
