@@ -124,9 +124,10 @@ struct tuning {
 	int parallel;
 	int before; /* parallel before the trial; 0: no trial */
 	bool settled;
+	bool believed; /* one connection to be fast, by short GETs */
 	unsigned generation;
 	uint64_t bytes; /* of this generation, */
-	int64_t busy_us;
+	int64_t body_us;
 	int count;
 	double best;       /* bytes a microsecond of all, before the trial */
 	double rate;       /* of one connection */

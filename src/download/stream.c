@@ -30,6 +30,7 @@
 #define GET_TRIAL (4 * MIB)
 #define GET_PARALLEL (8 * MIB)
 #define SHORT_GET GET_PARALLEL
+#define GET_TELLING (16 * MIB)
 #define GET_LONG (64 * MIB)
 #define NEAR_WINDOW (8 * MIB) /* for one fast connection */
 #define WINDOW_MIN (4 * BLOCK_SIZE)
@@ -37,7 +38,7 @@
 #define CANCEL_MIN (MIB / 4) /* less is let finish */
 #define AGAIN_AFTER (512 * MIB)
 
-static const double FAST = 600;   /* bytes a microsecond of one connection */
+static const double FAST = 400;   /* bytes a microsecond of one connection */
 static const double GAIN = 1.3;   /* that a trial must bring */
 static const double WEIGHT = 0.3; /* of a new measurement */
 
@@ -96,7 +97,7 @@ static void new_generation(struct tuning *t)
 {
 	t->generation++;
 	t->bytes = 0;
-	t->busy_us = 0;
+	t->body_us = 0;
 	t->count = 0;
 }
 
@@ -108,15 +109,16 @@ static void settle(struct tuning *t, int parallel)
 	new_generation(t);
 }
 
-/* Enough was measured: stay, go back, or try twice as many. */
+/* Stay, go back, or try twice as many. */
 static void decide(struct read_cache *c)
 {
 	struct tuning *t = &c->tuning;
-	double one = (double)t->bytes / (double)t->busy_us;
+	double one = (double)t->bytes / (double)t->body_us;
 	double all = one * t->parallel;
 
 	if (one >= FAST) {
 		settle(t, 1);
+		t->believed = true;
 	} else if (t->before && all < t->best * GAIN) {
 		settle(t, t->before);
 	} else if (t->parallel >= c->conf.parallel) {
@@ -131,36 +133,58 @@ static void decide(struct read_cache *c)
 	}
 }
 
-void stream_learn_locked(struct read_cache *c, struct fetch *f)
+/* Measure anew: after a while, or when a fast connection turns out not to be
+   (what a short GET brings may have lain in buffers). */
+static bool must_try_again(const struct tuning *t, uint64_t bytes, int64_t body)
+{
+	if (t->believed && bytes >= GET_TELLING &&
+	    (double)bytes / (double)body < FAST / 2)
+		return true;
+	return t->bytes >= AGAIN_AFTER;
+}
+
+static void count(struct read_cache *c, uint64_t bytes, int64_t body)
+{
+	struct tuning *t = &c->tuning;
+
+	t->bytes += bytes;
+	t->body_us += body;
+	t->count++;
+	if (!t->settled && t->count >= t->parallel &&
+	    t->bytes >= GET_TRIAL * (uint64_t)t->parallel) {
+		decide(c);
+	} else if (t->settled && c->conf.parallel > 1 &&
+		   must_try_again(t, bytes, body)) {
+		t->settled = false;
+		t->believed = false;
+		new_generation(t);
+	}
+}
+
+/* The wait for the first byte is not counted: longer GETs are the remedy
+   against that, not more of them.  Short GETs tell too little. */
+static void measure(struct read_cache *c, const struct fetch *f)
 {
 	struct tuning *t = &c->tuning;
 	uint64_t bytes = f->arrived - f->start;
-	int64_t busy = now_us() - f->started_us - f->blocked_us;
-	int64_t wait = f->first_us - f->started_us;
+	uint64_t least = t->parallel > 1 ? GET_MIN : GET_TRIAL;
+	int64_t body = now_us() - f->first_us - f->blocked_us;
 
+	if (body < 1)
+		body = 1;
+	blend(&t->latency_us, (double)(f->first_us - f->started_us));
+	if (bytes >= GET_MIN)
+		blend(&t->rate, (double)bytes / (double)body);
+	if (bytes >= least && f->owner && f->generation == t->generation)
+		count(c, bytes, body);
+}
+
+void stream_learn_locked(struct read_cache *c, struct fetch *f)
+{
+	if (f->first_us)
+		measure(c, f);
 	if (f->owner)
 		f->owner->running--;
-	if (f->first_us == 0)
-		return;
-	blend(&t->latency_us, (double)wait);
-	if (bytes < CANCEL_MIN)
-		return;
-	blend(&t->rate,
-	      (double)bytes / (double)(busy > wait ? busy - wait : 1));
-	if (!f->owner || f->generation != t->generation)
-		return;
-	t->bytes += bytes;
-	t->busy_us += busy > 0 ? busy : 1;
-	t->count++;
-	if (t->settled) {
-		if (t->bytes >= AGAIN_AFTER && c->conf.parallel > 1) {
-			t->settled = false;
-			new_generation(t);
-		}
-	} else if (t->count >= t->parallel &&
-		   t->bytes >= GET_TRIAL * (uint64_t)t->parallel) {
-		decide(c);
-	}
 }
 
 /* ---- how much ---------------------------------------------------------- */
@@ -225,10 +249,13 @@ static uint64_t get_len(const struct tuning *t, const struct read_pos *p,
 		most = clamp(window / (2 * (uint64_t)parallel), GET_MIN,
 			     GET_PARALLEL);
 	else if (is_one_fast(t))
-		most = clamp(p->streak, GET_TRIAL, GET_LONG);
+		most = GET_LONG;
 	if (can > 0 && can < (double)most) /* before its deadline */
 		most = clamp((uint64_t)can, GET_MIN, most);
 	len = p->from_start && p->streak < FIRST ? FIRST : p->streak;
+	/* What is wasted is bounded by the window, not by the GET. */
+	if (is_one_fast(t) && p->streak >= FIRST && len < 4 * in_flight(t))
+		len = 4 * in_flight(t);
 	return block_up(clamp(len, WINDOW_MIN, most));
 }
 
@@ -345,20 +372,32 @@ static bool launch_locked(struct read_cache *c, struct read_pos *p,
 	return true;
 }
 
+/* So many more GETs as are needed for their first bytes to come in time. */
+static int extra_of(const struct tuning *t, int parallel, uint64_t len)
+{
+	uint64_t n = in_flight(t) * (uint64_t)parallel / len + 1;
+
+	return (int)min_u64(n, (uint64_t)parallel);
+}
+
 /* May one more GET start at p->ahead? */
 static bool wants_more(const struct read_cache *c, const struct read_pos *p,
 		       uint64_t window)
 {
-	int parallel = parallel_of(&c->tuning, window);
-	uint64_t soon = clamp(in_flight(&c->tuning) * 3 / 2, MIB, GET_LONG);
+	const struct tuning *t = &c->tuning;
+	int parallel = parallel_of(t, window);
+	uint64_t len = get_len(t, p, window);
+	uint64_t near = window;
 
 	if (p->ahead >= p->reader->size)
 		return false;
-	if (p->running < parallel)
-		return p->ahead < p->end + window;
-	if (p->running < parallel + 1)
-		return p->ahead < p->end + min_u64(soon, window);
-	return false;
+	if (p->running >= parallel + extra_of(t, parallel, len))
+		return false;
+	if (parallel == 1 && p->running == 1)
+		near = clamp(in_flight(t) * 3 / 2, MIB, GET_LONG);
+	if (p->running > 0 && p->reads < 2) /* it may be after the head only */
+		return false;
+	return p->ahead < p->end + min_u64(near, window);
 }
 
 /* The reader came nearer: its connections may go on. */
