@@ -2,6 +2,7 @@
 #include "pattern_store.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,12 @@
 #include "util/clock.h"
 #include "util/lock.h"
 
-enum { OBJECTS_MAX = 16, CALLS_MAX = 1 << 16, PIECE = 16 << 10 };
+enum {
+	OBJECTS_MAX = 16,
+	CALLS_MAX = 1 << 16,
+	PIECE = 16 << 10,
+	PERIOD = 1000003
+};
 
 struct object {
 	char key[32];
@@ -64,53 +70,57 @@ static void nap_until(int64_t when_us)
 
 /* ---- content ----------------------------------------------------------- */
 
-static uint64_t word_at(uint64_t seed, uint64_t no)
-{
-	uint64_t x = (no + seed) * 0x9E3779B97F4A7C15u;
+/* A table over and over, entered where the etag says.  Its length is a prime:
+   no two blocks of an object are alike. */
+static unsigned char table[PERIOD];
+static pthread_once_t table_once = PTHREAD_ONCE_INIT;
 
-	return x ^ (x >> 29);
+static void table_fill(void)
+{
+	uint64_t x = 88172645463325252u;
+
+	for (size_t i = 0; i < PERIOD; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		table[i] = (unsigned char)(x >> 32);
+	}
 }
 
-static uint64_t seed_of(const char *etag)
+static size_t entry_of(const char *etag, uint64_t off)
 {
 	uint64_t seed = 1;
 
+	pthread_once(&table_once, table_fill);
 	while (*etag)
 		seed = seed * 31 + (unsigned char)*etag++;
-	return seed;
+	return (seed * 7919 + off) % PERIOD;
 }
 
-unsigned char pattern_byte(const char *etag, uint64_t off)
+static size_t run_of(size_t at, size_t len)
 {
-	return (unsigned char)(word_at(seed_of(etag), off / 8) >>
-			       (off % 8 * 8));
+	return len < PERIOD - at ? len : PERIOD - at;
 }
 
-static void fill(const char *etag, uint64_t off, unsigned char *to, size_t len)
+static void fill(const char *etag, uint64_t off, void *to, size_t len)
 {
-	uint64_t seed = seed_of(etag);
-	size_t i = 0;
+	size_t at = entry_of(etag, off);
+	size_t n = run_of(at, len);
 
-	while (i < len) {
-		uint64_t w = word_at(seed, (off + i) / 8);
-
-		do
-			to[i] = (unsigned char)(w >> ((off + i) % 8 * 8));
-		while (++i < len && (off + i) % 8);
-	}
+	memcpy(to, table + at, n);
+	memcpy((char *)to + n, table, len - n); /* PIECE < PERIOD */
 }
 
 bool pattern_matches(const char *etag, uint64_t off, const void *data,
 		     size_t len)
 {
-	unsigned char want[4096];
-	const unsigned char *got = data;
+	const char *got = data;
 
 	while (len > 0) {
-		size_t n = len < sizeof(want) ? len : sizeof(want);
+		size_t at = entry_of(etag, off);
+		size_t n = run_of(at, len);
 
-		fill(etag, off, want, n);
-		if (memcmp(got, want, n) != 0)
+		if (memcmp(got, table + at, n) != 0)
 			return false;
 		off += n;
 		got += n;

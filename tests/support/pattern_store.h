@@ -33,8 +33,6 @@ struct store pattern_store_store(struct pattern_store *s);
 /** An object; a new etag of an old key replaces it. */
 void pattern_store_put(struct pattern_store *s, const char *key,
 		       const char *etag, uint64_t size);
-/** The byte at off of an object with this etag. */
-unsigned char pattern_byte(const char *etag, uint64_t off);
 /** Are these the bytes from off on? */
 bool pattern_matches(const char *etag, uint64_t off, const void *data,
 		     size_t len);
