@@ -119,6 +119,7 @@ static bool is_one_of(const char *word, const char *a, const char *b)
 int ctl_main(int argc, char **argv)
 {
 	const struct ctl_command *c;
+	char name[40]; /* getopt's complaints begin with it */
 	int status;
 
 	if (argc < 2) {
@@ -134,7 +135,9 @@ int ctl_main(int argc, char **argv)
 	c = find_command(argv[1]);
 	if (!c)
 		return unknown_command(argv[1]);
-	optind = 1;
+	snprintf(name, sizeof(name), "ackctl %s", c->name);
+	argv[1] = name;
+	optind = 0; /* from the beginning, also in a second run */
 	status = c->run(argc - 1, argv + 1);
 	return status == CTL_HELPED ? CTL_OK : status;
 }
