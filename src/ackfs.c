@@ -31,7 +31,8 @@ struct daemon {
 	struct options o;
 	struct stack *stack;
 	int ready_fd; /* the parent waits at its other end; -1: foreground */
-	pthread_t signals;
+	pthread_t signals, drain;
+	bool is_draining; /* the drain thread was started */
 	sigset_t set;
 };
 
@@ -164,8 +165,9 @@ static void *signals_main(void *arg)
 			log_notice(
 				"stop: signal=%d, uploads are drained; a second one leaves at once",
 				sig);
-			if (thread_start_detached("ackfs-drain", drain_main,
-						  d) < 0)
+			d->is_draining = thread_start(&d->drain, "ackfs-drain",
+						      drain_main, d) == 0;
+			if (!d->is_draining)
 				mount_stop(stack_mount(d->stack));
 		}
 	}
@@ -198,6 +200,10 @@ static int finish(struct daemon *d, int rc)
 	left = stack_left(d->stack);
 	pthread_kill(d->signals, SIGUSR1);
 	pthread_join(d->signals, NULL);
+	if (d->is_draining) {
+		stack_hurry(d->stack); /* it may wait for what nobody closes */
+		pthread_join(d->drain, NULL);
+	}
 	if (left)
 		log_warn(
 			"unmounted: files_left=%zu; they are staged, the next mount goes on with them",

@@ -35,20 +35,33 @@ void ops_entry(const struct fs_attr *a, struct fuse_entry_param *e)
 struct parked_req {
 	fuse_req_t req;
 	pid_t tid;
-	atomic_bool answered;
+	atomic_int refs;      /* the handler's and parked_done()'s */
+	atomic_bool waiting;  /* the handler is through */
+	atomic_bool pending;  /* an INTERRUPT came before that */
+	atomic_bool answered; /* who sets it owns the request */
 	parked_answer answer;
 	void *arg;
 	void (*free_arg)(void *);
 };
 
-/* Who sets `answered` owns the request; the other side only cleans up.  This
-   runs with libfuse's lock of the request held, and must not touch p once it
+static void parked_put(struct parked_req *p)
+{
+	if (atomic_fetch_sub(&p->refs, 1) > 1)
+		return;
+	if (p->free_arg)
+		p->free_arg(p->arg);
+	free(p);
+}
+
+/* Runs with libfuse's lock of the request held, and must not touch p once it
    has won: parked_done() may free it. */
 static void interrupted(fuse_req_t req, void *data)
 {
 	struct parked_req *p = data;
 
-	if (process_is_killed(p->tid) && !atomic_exchange(&p->answered, true))
+	atomic_store(&p->pending, true);
+	if (atomic_load(&p->waiting) && process_is_killed(p->tid) &&
+	    !atomic_exchange(&p->answered, true))
 		fuse_reply_err(req, EINTR);
 }
 
@@ -63,6 +76,7 @@ struct parked_req *parked_new(fuse_req_t req, parked_answer answer, void *arg,
 		fuse_reply_err(req, ENOMEM);
 		return NULL;
 	}
+	atomic_init(&p->refs, 2);
 	p->req = req;
 	p->tid = fuse_req_ctx(req)->pid;
 	p->answer = answer;
@@ -72,7 +86,7 @@ struct parked_req *parked_new(fuse_req_t req, parked_answer answer, void *arg,
 	return p;
 }
 
-void parked_done(void *arg, int rc)
+static void parked_done(void *arg, int rc)
 {
 	struct parked_req *p = arg;
 
@@ -84,9 +98,18 @@ void parked_done(void *arg, int rc)
 		else
 			ops_reply(p->req, rc);
 	}
-	if (p->free_arg)
-		p->free_arg(p->arg);
-	free(p);
+	parked_put(p);
+}
+
+void parked_wait(struct parked_req *p)
+{
+	atomic_store(&p->waiting, true);
+	if (atomic_load(&p->pending) && process_is_killed(p->tid) &&
+	    !atomic_exchange(&p->answered, true)) {
+		fuse_req_interrupt_func(p->req, NULL, NULL);
+		fuse_reply_err(p->req, EINTR);
+	}
+	parked_put(p);
 }
 
 struct fs_done parked_fs_done(struct parked_req *p)

@@ -37,9 +37,17 @@ void ops_stat(const struct fs_attr *a, struct stat *st);
 void ops_entry(const struct fs_attr *a, struct fuse_entry_param *e);
 
 /**
- * A request whose answer comes later.  Its task may be killed while it
- * waits: then it is answered with EINTR at once and what it waited for goes on
- * (fuse-facts 9).
+ * A request whose answer comes later:
+ *
+ *     p = parked_new(req, ...);
+ *     if (p) {
+ *             work(..., parked_fs_done(p));
+ *             parked_wait(p);
+ *     }
+ *
+ * Its task may be killed while it waits: then it is answered with EINTR at once
+ * and what it waited for goes on (fuse-facts 9).  Not before parked_wait(): the answer
+ * lets the kernel release the handle that work() still looks at.
  */
 struct parked_req;
 typedef void (*parked_answer)(fuse_req_t req, int rc, void *arg);
@@ -48,10 +56,10 @@ typedef void (*parked_answer)(fuse_req_t req, int rc, void *arg);
  *  @return NULL: no memory, the request is answered */
 struct parked_req *parked_new(fuse_req_t req, parked_answer answer, void *arg,
 			      void (*free_arg)(void *));
-/** Give this to the layers below: {parked_done, p}. Must be called once. */
-void parked_done(void *p, int rc);
-/** The same as a struct fs_done. */
+/** What the layers below call, once, at any time. */
 struct fs_done parked_fs_done(struct parked_req *p);
+/** The handler looks at nothing of the request's any more. */
+void parked_wait(struct parked_req *p);
 
 /** ops_file.c, ops_dir.c, ops_meta.c, ops_xattr.c fill their own. */
 void ops_add_file(struct fuse_lowlevel_ops *ops);

@@ -116,8 +116,10 @@ static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct parked_req *p = parked_new(req, NULL, NULL, NULL);
 
 	(void)ino;
-	if (p)
+	if (p) {
 		file_flush(handle_of(fi), &who, parked_fs_done(p));
+		parked_wait(p);
+	}
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino,
@@ -135,8 +137,10 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 
 	(void)ino;
 	(void)datasync;
-	if (p)
+	if (p) {
 		file_fsync(handle_of(fi), parked_fs_done(p));
+		parked_wait(p);
+	}
 }
 
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,

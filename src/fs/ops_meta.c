@@ -139,9 +139,11 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 	if (to_set & FUSE_SET_ATTR_MTIME_NOW)
 		s->change.set_mtime = false;
 	p = parked_new(req, setattr_rest, s, free);
-	if (p)
+	if (p) {
 		file_truncate(ops_fs(req), ino, h, (uint64_t)st->st_size, &who,
 			      parked_fs_done(p));
+		parked_wait(p);
+	}
 }
 
 /* -- names --------------------------------------------------------------------------------- */
@@ -204,16 +206,20 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct parked_req *p = parked_new(req, NULL, NULL, NULL);
 
-	if (p)
+	if (p) {
 		fs_unlink(ops_fs(req), parent, name, parked_fs_done(p));
+		parked_wait(p);
+	}
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct parked_req *p = parked_new(req, NULL, NULL, NULL);
 
-	if (p)
+	if (p) {
 		fs_rmdir(ops_fs(req), parent, name, parked_fs_done(p));
+		parked_wait(p);
+	}
 }
 
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
@@ -227,9 +233,11 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		return;
 	}
 	p = parked_new(req, NULL, NULL, NULL);
-	if (p)
+	if (p) {
 		fs_rename(ops_fs(req), parent, name, new_parent, new_name,
 			  flags & RENAME_NOREPLACE, parked_fs_done(p));
+		parked_wait(p);
+	}
 }
 
 /* Objects have one name. */

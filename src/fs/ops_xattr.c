@@ -41,6 +41,7 @@ static void ask_later(fuse_req_t req, const struct question *q)
 {
 	struct question *copy = malloc(sizeof(*copy));
 	struct parked_req *p;
+	struct fs_done done;
 
 	if (!copy) {
 		ops_reply(req, -ENOMEM);
@@ -48,8 +49,12 @@ static void ask_later(fuse_req_t req, const struct question *q)
 	}
 	*copy = *q;
 	p = parked_new(req, answer, copy, free);
-	if (p && !file_wait_outcome(q->fs, q->ino, parked_fs_done(p)))
-		parked_done(p, 0);
+	if (!p)
+		return;
+	done = parked_fs_done(p);
+	if (!file_wait_outcome(q->fs, q->ino, done))
+		done.fn(done.arg, 0);
+	parked_wait(p);
 }
 
 static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
@@ -85,18 +90,22 @@ static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 {
 	struct parked_req *p = parked_new(req, NULL, NULL, NULL);
 
-	if (p)
+	if (p) {
 		xattr_set(ops_fs(req), ino, name, value, size, flags,
 			  fuse_req_ctx(req)->uid, parked_fs_done(p));
+		parked_wait(p);
+	}
 }
 
 static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	struct parked_req *p = parked_new(req, NULL, NULL, NULL);
 
-	if (p)
+	if (p) {
 		xattr_remove(ops_fs(req), ino, name, fuse_req_ctx(req)->uid,
 			     parked_fs_done(p));
+		parked_wait(p);
+	}
 }
 
 void ops_add_xattr(struct fuse_lowlevel_ops *ops)
