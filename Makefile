@@ -231,9 +231,10 @@ install: all
 	install -m 644 etc/man/*.5 $(DESTDIR)$(MANDIR)/man5
 	test -e $(DESTDIR)$(SYSCONFDIR)/ackfs/ackfs.conf || \
 	    install -m 640 etc/ackfs.conf $(DESTDIR)$(SYSCONFDIR)/ackfs/ackfs.conf
-	install -m 644 etc/systemd/* $(DESTDIR)$(UNITDIR)
+	install -m 644 etc/systemd/*.service etc/systemd/*.timer $(DESTDIR)$(UNITDIR)
+	install -m 644 etc/systemd/examples/* $(DESTDIR)$(DOCDIR)
 	install -m 644 etc/completion/ackfs $(DESTDIR)$(COMPDIR)/ackfs
-	ln -sf ackfs $(DESTDIR)$(COMPDIR)/ackctl
+	for p in ackctl ackfs-emulator ackfs-receiver; do ln -sf ackfs $(DESTDIR)$(COMPDIR)/$$p; done
 	install -m 644 README.md etc/ackfs.conf $(DESTDIR)$(DOCDIR)
 
 uninstall:
@@ -241,8 +242,8 @@ uninstall:
 	rm -f $(DESTDIR)$(MOUNTDIR)/mount.fuse.ackfs $(DESTDIR)$(MOUNTDIR)/umount.fuse.ackfs
 	rm -f $(patsubst etc/man/%,$(DESTDIR)$(MANDIR)/man1/%,$(wildcard etc/man/*.1)) \
 	    $(patsubst etc/man/%,$(DESTDIR)$(MANDIR)/man5/%,$(wildcard etc/man/*.5)) \
-	    $(patsubst etc/systemd/%,$(DESTDIR)$(UNITDIR)/%,$(wildcard etc/systemd/*)) \
-	    $(DESTDIR)$(COMPDIR)/ackfs $(DESTDIR)$(COMPDIR)/ackctl
+	    $(patsubst etc/systemd/%,$(DESTDIR)$(UNITDIR)/%,$(wildcard etc/systemd/*.service etc/systemd/*.timer)) \
+	    $(addprefix $(DESTDIR)$(COMPDIR)/,$(notdir $(PROGRAMS)))
 	rm -rf $(DESTDIR)$(DOCDIR)
 	@echo 'kept: $(DESTDIR)$(SYSCONFDIR)/ackfs (your configuration)'
 

@@ -11,10 +11,10 @@
 #include "util/version.h"
 
 const struct ctl_command *const ctl_commands[] = {
-	&ctl_status,       &ctl_log,     &ctl_wait,           &ctl_incomplete,
-	&ctl_retry_upload, &ctl_drop,    &ctl_retry_callback, &ctl_reconcile,
-	&ctl_invalidate,   &ctl_metrics, &ctl_explain,        &ctl_check_config,
-	&ctl_preflight,
+	&ctl_status,       &ctl_log,          &ctl_wait,    &ctl_umount,
+	&ctl_incomplete,   &ctl_retry_upload, &ctl_drop,    &ctl_retry_callback,
+	&ctl_reconcile,    &ctl_invalidate,   &ctl_metrics, &ctl_explain,
+	&ctl_check_config, &ctl_preflight,
 };
 const size_t ctl_command_count = ARRAY_LEN(ctl_commands);
 

@@ -51,9 +51,9 @@ int ctl_fail_errno(int rc, const char *what);
  *  @return CTL_FAILED */
 int ctl_usage(const struct ctl_command *c);
 
-extern const struct ctl_command ctl_status, ctl_log, ctl_wait, ctl_metrics,
+extern const struct ctl_command ctl_status, ctl_log, ctl_wait, ctl_umount,
 	ctl_incomplete, ctl_retry_upload, ctl_drop, ctl_retry_callback,
-	ctl_invalidate, ctl_explain, ctl_check_config, ctl_preflight,
-	ctl_reconcile;
+	ctl_reconcile, ctl_invalidate, ctl_metrics, ctl_explain,
+	ctl_check_config, ctl_preflight;
 
 #endif
