@@ -68,10 +68,13 @@ struct block {
  *  the rest is under the lock. */
 struct fetch {
 	struct reader *reader;
-	uint64_t start, end; /* end: a block's or the object's */
-	_Atomic uint64_t pos;
+	/* A line of the processor's cache of their own. */
+	_Alignas(64) _Atomic uint64_t pos;
 	_Atomic uint64_t wanted; /* pos that somebody waits for */
 	atomic_bool cancel;
+	uint64_t arrived;                 /* the runner's own position */
+	struct block *block;              /* being filled */
+	_Alignas(64) uint64_t start, end; /* end: a block's or the object's */
 	bool whole; /* the object in one: its sum decides about its end */
 	bool ended;
 	int err;
@@ -82,8 +85,6 @@ struct fetch {
 	int refs; /* the runner's and the waiters' */
 	struct cond moved;
 	struct cond room;
-	struct block *block;    /* being filled */
-	uint64_t arrived;       /* the runner's own position */
 	struct read_pos *owner; /* whose window; NULL: one read's */
 	bool shared;            /* another reader counted on it */
 	unsigned generation;    /* of tuning */

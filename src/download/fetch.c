@@ -38,10 +38,11 @@ int64_t now_us(void)
 struct fetch *fetch_add_locked(struct read_cache *c, struct reader *r,
 			       uint64_t start, uint64_t end)
 {
-	struct fetch *f = calloc(1, sizeof(*f));
+	struct fetch *f = aligned_alloc(_Alignof(struct fetch), sizeof(*f));
 
 	if (!f)
 		return NULL;
+	memset(f, 0, sizeof(*f));
 	f->reader = r;
 	f->start = start;
 	f->end = end;
@@ -234,6 +235,15 @@ static void publish(struct fetch *f, uint64_t pos)
 	lock_release(&c->lock);
 }
 
+static void publish_arrived(struct fetch *f)
+{
+	/* The last byte of a whole object waits for its sum. */
+	if (f->whole && f->arrived == f->end)
+		publish(f, f->end - 1);
+	else
+		publish(f, f->arrived);
+}
+
 static int take_bytes(void *arg, const void *data, size_t len)
 {
 	struct fetch *f = arg;
@@ -257,11 +267,7 @@ static int take_bytes(void *arg, const void *data, size_t len)
 		f->arrived += n;
 		from += n;
 		len -= n;
-		/* The last byte of a whole object waits for its sum. */
-		if (f->whole && f->arrived == f->end)
-			publish(f, f->end - 1);
-		else
-			publish(f, f->arrived);
+		publish_arrived(f);
 	}
 	return 0;
 }
