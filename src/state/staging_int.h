@@ -10,6 +10,8 @@
  *     staging_io.c       bytes and ranges
  *     staging_store.c    the store: list, totals, start and stop
  *     staging_recover.c  after a start
+ *     staging_record.c   properties and closes as the journal keeps them
+ *     staging_list.c     the journal's view, for ackctl
  */
 #ifndef ACKFS_STATE_STAGING_INT_H
 #define ACKFS_STATE_STAGING_INT_H
@@ -91,6 +93,7 @@ struct staging {
 	unsigned dirty;      /* enum journal_part: not in the journal yet */
 	uint64_t row_seq;    /* rows posted so far */
 	bool is_row_durable; /* the last of them has been fsynced */
+	bool is_row_stale;   /* one could not be written, none was since */
 };
 
 struct staging_store {

@@ -66,18 +66,25 @@ static int run_row(sqlite3 *sql, void *arg)
 /* The next row says again what this one could not. */
 static void note_failure(struct row_job *j, int rc)
 {
+	bool was_stale;
+
 	staging_lock(j->s);
+	was_stale = j->s->is_row_stale;
+	j->s->is_row_stale = true;
 	j->s->dirty |= j->parts;
 	j->s->is_row_durable = false;
 	staging_unlock(j->s);
+	if (was_stale)
+		return; /* said already */
 	log_warn("staging: row not written: key=%s id=%lld error=\"%s\"",
 		 LOG_Q(j->row.key), (long long)j->row.id, strerror(-rc));
 }
 
-static void note_durable(const struct row_job *j)
+static void note_success(const struct row_job *j)
 {
 	staging_lock(j->s);
-	if (j->s->row_seq == j->seq)
+	j->s->is_row_stale = false;
+	if (j->s->row_seq == j->seq && (j->job.flags & DB_DURABLE))
 		j->s->is_row_durable = true;
 	staging_unlock(j->s);
 }
@@ -88,6 +95,8 @@ static void row_done(void *arg, int rc)
 
 	if (rc < 0)
 		note_failure(j, rc);
+	else
+		note_success(j);
 	row_job_free(j);
 }
 
@@ -258,8 +267,8 @@ int staging_row_wait(struct row_job *job)
 	rc = db_wait(j->s->store->db, &j->job);
 	if (rc < 0)
 		note_failure(j, rc);
-	else if (j->job.flags & DB_DURABLE)
-		note_durable(j);
+	else
+		note_success(j);
 	return rc;
 }
 

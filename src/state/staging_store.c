@@ -357,11 +357,29 @@ static int run_clean_stop(sqlite3 *sql, void *arg)
 	return rc < 0 ? rc : journal_set_all_synced(sql);
 }
 
+/* Rows that a full disk refused get another chance. Nobody else is here. */
+static int write_stale_rows(struct staging_store *st)
+{
+	struct staging *s;
+	int rc = 0;
+
+	DL_FOREACH(st->head, s)
+	{
+		staging_lock(s);
+		if (rc == 0 && s->is_row_stale)
+			rc = staging_row_post_locked(s, DB_NOWAIT, NULL);
+		staging_unlock(s);
+	}
+	return rc < 0 ? rc : db_commit(st->db);
+}
+
 /* What stays behind is believed after a reboot too. */
 static void stop_cleanly(struct staging_store *st)
 {
 	int rc = db_commit(st->db);
 
+	if (rc == 0)
+		rc = write_stale_rows(st);
 	if (st->head && syncfs(st->dirfd) < 0)
 		rc = -errno;
 	if (rc == 0)

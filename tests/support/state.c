@@ -13,7 +13,6 @@
 
 #include "util/base.h"
 #include "util/failpoint.h"
-#include "util/log.h"
 
 void state_init(struct state_fix *f)
 {
@@ -97,7 +96,8 @@ void state_close(struct state_fix *f)
 void state_fini(struct state_fix *f)
 {
 	state_close(f);
-	log_open("test", NULL, log_get_level());
+	if (f->is_log_file)
+		log_open("test", NULL, f->level_before);
 	free(f->dir);
 	test_dir_remove(f->root);
 }
@@ -210,6 +210,8 @@ void state_log_to_file(struct state_fix *f)
 {
 	AUTO_FREE char *path = test_path(f->root, "log");
 
+	f->is_log_file = true;
+	f->level_before = log_get_level();
 	assert_int_equal(log_open("test", path, LOG_LVL_INFO), 0);
 }
 

@@ -10,6 +10,7 @@
 #include "state/staging.h"
 #include "state/statedir.h"
 #include "test.h"
+#include "util/log.h"
 
 enum { STATE_FOUND_MAX = 64 };
 
@@ -23,6 +24,8 @@ struct state_fix {
 	/* What staging_recover() handed out, references held. */
 	struct staging *found[STATE_FOUND_MAX];
 	int found_count;
+	bool is_log_file;
+	enum log_level level_before; /* state_log_to_file() */
 };
 
 /** A new directory, nothing opened. */

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Staged files as the journal has them: for ackctl, beside a daemon. */
+#include <stdio.h>
+
+#include "state/db.h"
+#include "state/journal.h"
+#include "state/staging.h"
+#include "state/staging_record.h"
+#include "util/base.h"
+
+struct walk {
+	int (*fn)(void *arg, const struct staging_info *info,
+		  const struct staging_close *c);
+	void *arg;
+};
+
+static int show_row(void *arg, const struct journal_row *r,
+		    const struct journal_detail *d)
+{
+	AUTO(staging_close_release) struct staging_close c = {0};
+	const struct walk *w = arg;
+	struct staging_info info = {
+		.id = r->id,
+		.state = r->state,
+		.promised = r->promised,
+		.size = r->size,
+		.local_bytes = r->size,
+		.created_ms = r->created_ms,
+		.closed_ms = r->closed_ms,
+		.next_try_ms = r->next_try_ms,
+		.attempts = r->attempts,
+		.last_errno = r->last_errno,
+		.superseded = r->superseded,
+	};
+	bool has_close = d->close.data != NULL;
+	int rc = has_close ? close_unpack(d->close.data, d->close.len, &c) : 0;
+
+	if (rc < 0)
+		return rc;
+	snprintf(info.key, sizeof(info.key), "%s", r->key);
+	snprintf(info.last_error, sizeof(info.last_error), "%s", r->last_error);
+	return w->fn(w->arg, &info, has_close ? &c : NULL);
+}
+
+static int run_walk(sqlite3 *sql, void *arg)
+{
+	return journal_walk(sql, show_row, arg);
+}
+
+int staging_walk(struct db *db,
+		 int (*fn)(void *arg, const struct staging_info *info,
+			   const struct staging_close *c),
+		 void *arg)
+{
+	struct walk w = {fn, arg};
+
+	return db_read(db, run_walk, &w);
+}
