@@ -370,9 +370,10 @@ static int run_prune_step(sqlite3 *sql, void *arg)
 	sqlite3_bind_int64(st, 3, p->older_than_ms);
 	sqlite3_bind_int64(st, 4, p->keep_from);
 	rc = sql_run(st);
-	if (rc == 0)
-		p->gone += sqlite3_changes(sql);
-	return rc;
+	if (rc < 0)
+		return rc;
+	p->gone += sqlite3_changes(sql);
+	return sql_exec(sql, "PRAGMA incremental_vacuum(256)");
 }
 
 /* In steps, so that nobody's close() waits for a long one. */

@@ -246,16 +246,16 @@ static void prefix_end(const char *prefix, struct buf *out)
 		out->data[len - 1] = (char)((unsigned char)prefix[len - 1] + 1);
 }
 
+/* Which ids, in what order; the key, for globs, comes with them. */
 static void write_query(struct buf *q, const struct cblog_filter *f,
 			bool is_present, bool has_prefix)
 {
 	const char *key = is_present ? "o.key" : "a.key";
 
-	buf_adds(q, "SELECT" CBLOG_COLUMNS);
-	buf_adds(q, is_present ? "FROM outcomes o JOIN attempts a"
+	buf_addf(q, "SELECT a.id, %s FROM ", key);
+	buf_adds(q, is_present ? "outcomes o JOIN attempts a"
 				 " ON a.id = o.attempt_id WHERE 1"
-			       : "FROM attempts a LEFT JOIN outcomes o"
-				 " ON o.attempt_id = a.id WHERE 1");
+			       : "attempts a WHERE 1");
 	if (f->after_id > 0)
 		buf_adds(q, " AND a.id > ?1");
 	if (f->since_ms > 0)
@@ -270,6 +270,8 @@ static void write_query(struct buf *q, const struct cblog_filter *f,
 		buf_adds(q, " AND o.state = 'failed' AND o.given_up = 0"
 			    " AND o.next_try_ms > 0");
 	buf_adds(q, f->newest_first ? " ORDER BY a.id DESC" : " ORDER BY a.id");
+	if (f->limit > 0 && !f->key_glob)
+		buf_adds(q, " LIMIT ?7");
 }
 
 static void bind_query(sqlite3_stmt *st, const struct cblog_filter *f,
@@ -285,41 +287,61 @@ static void bind_query(sqlite3_stmt *st, const struct cblog_filter *f,
 			callback_state_name((enum callback_state)f->state));
 	sql_bind_text(st, 5, from);
 	sql_bind_text(st, 6, to);
+	sqlite3_bind_int64(st, 7, f->limit > INT_MAX ? INT_MAX : (int)f->limit);
 }
 
-static int show_rows(sqlite3_stmt *st, const struct cblog_filter *f,
-		     bool is_present,
-		     int (*fn)(void *arg, const struct cb_record *r), void *arg)
+struct id_list {
+	int64_t *ids;
+	size_t count, cap;
+};
+
+static void id_list_release(struct id_list *l)
 {
-	size_t shown = 0;
+	free(l->ids);
+}
+
+static int id_list_add(struct id_list *l, int64_t id)
+{
+	if (l->count == l->cap) {
+		size_t cap = l->cap > 0 ? l->cap * 2 : 64;
+		int64_t *more = reallocarray(l->ids, cap, sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		l->ids = more;
+		l->cap = cap;
+	}
+	l->ids[l->count++] = id;
+	return 0;
+}
+
+static int gather_ids(sqlite3_stmt *st, const struct cblog_filter *f,
+		      struct id_list *l)
+{
 	int rc;
 
 	while ((rc = sql_step(st)) > 0) {
-		AUTO(cb_record_release) struct cb_record r = {0};
+		const char *key = (const char *)sqlite3_column_text(st, 1);
 
-		rc = cblog_read_record(st, is_present, &r);
+		if (f->key_glob &&
+		    (!key || !glob_match(f->key_glob, key, NULL)))
+			continue;
+		rc = id_list_add(l, sqlite3_column_int64(st, 0));
 		if (rc < 0)
 			return rc;
-		if (f->key_glob && !glob_match(f->key_glob, r.key, NULL))
-			continue;
-		rc = fn(arg, &r);
-		if (rc != 0)
-			return rc;
-		if (f->limit > 0 && ++shown >= f->limit)
+		if (f->limit > 0 && l->count >= f->limit)
 			return 0;
 	}
 	return rc;
 }
 
-int cblog_walk(struct db *db, const struct cblog_filter *f,
-	       int (*fn)(void *arg, const struct cb_record *r), void *arg)
+static int find_ids(sqlite3 *view, const struct cblog_filter *f,
+		    struct id_list *l)
 {
-	AUTO(db_view_close) sqlite3 *view = NULL;
 	AUTO(sql_finalize) sqlite3_stmt *st = NULL;
 	AUTO(buf_release) struct buf query = BUF_INIT;
 	AUTO(buf_release) struct buf from = BUF_INIT;
 	AUTO(buf_release) struct buf to = BUF_INIT;
-	bool is_present = f->latest_only || f->due_only;
 	int rc;
 
 	if (f->key_prefix)
@@ -327,14 +349,57 @@ int cblog_walk(struct db *db, const struct cblog_filter *f,
 	else if (f->key_glob)
 		glob_prefix(f->key_glob, &from);
 	prefix_end(buf_str(&from), &to);
-	write_query(&query, f, is_present, from.len > 0 && to.len > 0);
+	write_query(&query, f, f->latest_only || f->due_only,
+		    from.len > 0 && to.len > 0);
 	if (buf_error(&query) < 0 || buf_error(&from) < 0 || buf_error(&to) < 0)
 		return -ENOMEM;
-	rc = db_view_open(db, &view);
-	if (rc == 0)
-		rc = sql_prepare(view, buf_str(&query), &st);
+	rc = sql_prepare(view, buf_str(&query), &st);
 	if (rc < 0)
 		return rc;
 	bind_query(st, f, buf_str(&from), buf_str(&to));
-	return show_rows(st, f, is_present, fn, arg);
+	return gather_ids(st, f, l);
+}
+
+/* @return 1: *r is it; 0: it is gone, or no outcome any more; -errno */
+static int fetch(sqlite3 *view, int64_t id, bool is_present,
+		 struct cb_record *r)
+{
+	AUTO(sql_done) sqlite3_stmt *st = NULL;
+	int rc = sql_get(view,
+			 "SELECT" CBLOG_COLUMNS "FROM attempts a"
+			 " LEFT JOIN outcomes o ON o.attempt_id = a.id"
+			 " WHERE a.id=?1",
+			 &st);
+
+	if (rc < 0)
+		return rc;
+	sqlite3_bind_int64(st, 1, id);
+	rc = sql_step(st);
+	if (rc <= 0)
+		return rc;
+	if (is_present && sqlite3_column_type(st, 27) == SQLITE_NULL)
+		return 0;
+	rc = cblog_read_record(st, is_present, r);
+	return rc < 0 ? rc : 1;
+}
+
+/* First the ids, then each record by itself: a reader that is slow (`ackctl log`
+   in a pager) keeps no transaction open, which would make the WAL grow. */
+int cblog_walk(struct db *db, const struct cblog_filter *f,
+	       int (*fn)(void *arg, const struct cb_record *r), void *arg)
+{
+	AUTO(db_view_close) sqlite3 *view = NULL;
+	AUTO(id_list_release) struct id_list l = {0};
+	int rc = db_view_open(db, &view);
+
+	if (rc == 0)
+		rc = find_ids(view, f, &l);
+	for (size_t i = 0; rc == 0 && i < l.count; i++) {
+		AUTO(cb_record_release) struct cb_record r = {0};
+
+		rc = fetch(view, l.ids[i], f->latest_only || f->due_only, &r);
+		if (rc > 0)
+			rc = fn(arg, &r);
+	}
+	return rc;
 }

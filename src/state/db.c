@@ -81,6 +81,12 @@ static void complain(struct db *db, const char *what, int rc)
 		LOG_Q(db->path), strerror(-rc), sqlite3_errmsg(db->writer));
 }
 
+/* Whatever it is, to a program that closes a file it is an I/O error. */
+static int commit_errno(int rc)
+{
+	return rc == -ENOSPC || rc == -ENOMEM || rc == -EROFS ? rc : -EIO;
+}
+
 static void fail_all(struct db_job *list, int rc)
 {
 	for (struct db_job *j = list; j; j = j->next)
@@ -123,7 +129,7 @@ static void run_group(struct db *db, struct db_job *list)
 	complain(db, "commit", rc);
 	if (!sqlite3_get_autocommit(db->writer))
 		sql_exec(db->writer, "ROLLBACK");
-	fail_all(list, rc);
+	fail_all(list, commit_errno(rc));
 }
 
 /* Functions first, in order; then those who wait, with one wake-up. */

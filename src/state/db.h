@@ -80,8 +80,8 @@ int db_sync(struct db *db);
 /** Run fn on the caller's thread with the reading connection (one reader at
  *  a time; it sees every commit). @return fn's */
 int db_read(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg);
-/** A connection of the caller's own, for long walks: it keeps seeing what was
- *  committed when it began to read. @return 0 or -errno */
+/** A connection of the caller's own, for long walks. A statement that is not
+ *  stepped to its end keeps the WAL from being emptied. @return 0 or -errno */
 int db_view_open(struct db *db, sqlite3 **out);
 void db_view_close(sqlite3 **view);
 

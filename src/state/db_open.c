@@ -138,6 +138,8 @@ static int open_writer(struct db *db, char **why)
 		rc = db_check_version(sql, db->path, &version, why);
 	if (rc == 0 && version > 0)
 		rc = check_content(sql, db->path);
+	if (rc == 0 && version == 0)
+		rc = sql_exec(sql, "PRAGMA auto_vacuum=INCREMENTAL");
 	if (rc == 0)
 		rc = sql_exec(sql, "PRAGMA journal_mode=WAL;"
 				   "PRAGMA synchronous=FULL;"

@@ -75,6 +75,7 @@ struct staging {
 	uint64_t generation;
 	uint64_t synced_generation; /* fdatasync has seen this one */
 	bool is_dir_synced;
+	int sync_error;   /* -errno of an fsync that failed: for good */
 	uint64_t charged; /* to the budget */
 	struct io_op *ops;
 	size_t op_count;

@@ -345,27 +345,49 @@ bool staging_is_synced_locked(const struct staging *s)
 	       (s->size == 0 && !s->base);
 }
 
+/* After a failed fsync the kernel takes the pages for clean, and the next one
+   succeeds without having written them: so the failure stays. */
+static int note_sync_error(struct staging *s, int rc)
+{
+	staging_lock(s);
+	s->sync_error = rc;
+	staging_unlock(s);
+	log_err("staging: fsync failed, the file can never be trusted again: "
+		"directory=%s id=%lld error=\"%s\"",
+		LOG_Q(s->store->dir), (long long)s->id, strerror(-rc));
+	return rc;
+}
+
+static int sync_to_disk(struct staging *s, int fd, bool need_data,
+			bool need_dir)
+{
+	failpoint("staging.sync.before_data");
+	if (need_data && fdatasync(fd) < 0)
+		return note_sync_error(s, -errno);
+	failpoint("staging.sync.data_synced");
+	if (need_dir && fsync(s->store->dirfd) < 0)
+		return note_sync_error(s, -errno);
+	failpoint("staging.sync.dir_synced");
+	return 0;
+}
+
 int staging_sync_data(struct staging *s)
 {
 	uint64_t generation;
 	bool need_data, need_dir;
-	int fd;
+	int fd, rc;
 
 	staging_lock(s);
 	generation = s->generation;
 	need_data = s->synced_generation != generation;
 	need_dir = !s->is_dir_synced;
 	fd = staging_fd_locked(s);
+	rc = fd < 0 ? fd : s->sync_error;
 	staging_unlock(s);
-	if (fd < 0)
-		return fd;
-	failpoint("staging.sync.before_data");
-	if (need_data && fdatasync(fd) < 0)
-		return -errno;
-	failpoint("staging.sync.data_synced");
-	if (need_dir && fsync(s->store->dirfd) < 0)
-		return -errno;
-	failpoint("staging.sync.dir_synced");
+	if (rc == 0)
+		rc = sync_to_disk(s, fd, need_data, need_dir);
+	if (rc < 0)
+		return rc;
 	staging_lock(s);
 	if (s->synced_generation < generation)
 		s->synced_generation = generation;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "callback/outcome.h"
 #include "state/cblog.h"
@@ -401,6 +402,32 @@ static void walker_may_write_to_the_log(void **state)
 	assert_int_equal(t.given_up, 2);
 }
 
+static int write_a_lot(void *arg, const struct cb_record *r)
+{
+	struct walk *w = arg;
+
+	(void)r;
+	for (int i = 0; i < 1500; i++)
+		if (cblog_set_retry(w->db, "k", i, false) < 0)
+			return -EIO;
+	return 0;
+}
+
+static void slow_walker_does_not_make_the_journal_grow(void **state)
+{
+	struct log_fix *f = *state;
+	AUTO_FREE char *wal = test_path(f->dir, "journal.db-wal");
+	struct cblog_filter all = {.state = -1};
+	struct walk w = {.db = f->db};
+	struct stat st;
+
+	for (int i = 0; i < 3; i++)
+		add(f, "k", CALLBACK_FAILED);
+	assert_int_equal(cblog_walk(f->db, &all, write_a_lot, &w), 0);
+	assert_int_equal(stat(wal, &st), 0);
+	assert_in_range(st.st_size, 1, 6 << 20);
+}
+
 /* -- retries, totals, retention ------------------------------------------------ */
 
 static void totals_count_present_outcomes(void **state)
@@ -482,6 +509,7 @@ int main(void)
 		T(filters_choose_records),
 		T(walk_ends_when_told),
 		T(walker_may_write_to_the_log),
+		T(slow_walker_does_not_make_the_journal_grow),
 		T(totals_count_present_outcomes),
 		T(retention_keeps_present_outcomes),
 		T(log_is_readable_beside_the_daemon_and_without),

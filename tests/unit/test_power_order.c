@@ -41,7 +41,8 @@ static struct {
 	bool is_on;
 	char events[EVENTS_MAX];
 	size_t count, steps;
-	size_t kill_at;     /* before the event of this number; 0: never */
+	size_t kill_at; /* before the event of this number; 0: never */
+	int fail_sync;  /* errno of the next fsync of staged data; 0: none */
 	const char *shadow; /* what is safe is copied there; NULL: nowhere */
 	const char *dir;
 } rec = {.mutex = PTHREAD_MUTEX_INITIALIZER};
@@ -170,6 +171,11 @@ static int note_sync(int fd, long number)
 	kind = kind_of(path, true);
 	if (kind)
 		note(kind);
+	if (kind == 'F' && rec.fail_sync) {
+		errno = rec.fail_sync;
+		rec.fail_sync = 0;
+		return -1;
+	}
 	rc = (int)syscall(number, fd);
 	if (kind)
 		keep_safe(kind, path);
@@ -425,6 +431,22 @@ static void clean_stop_syncs_before_it_says_so(void **state)
 	assert_string_equal(sync + strspn(sync, "Sw"), "W");
 }
 
+static void failed_fsync_is_not_forgiven(void **state)
+{
+	struct state_fix *f = *state;
+	struct staging *s = state_write(f, "k", "bytes");
+
+	rec.fail_sync = EIO;
+	assert_int_equal(freeze(s, true), -EIO);
+	assert_int_equal(staging_state_of(s), STAGING_OPEN);
+	assert_int_equal(freeze(s, true), -EIO);
+	assert_int_equal(staging_sync(s), -EIO);
+	staging_put(s);
+	s = state_write(f, "other", "bytes");
+	assert_int_equal(freeze(s, true), 0);
+	staging_put(s);
+}
+
 /* -- every power cut ----------------------------------------------------------- */
 
 struct cut_fix {
@@ -678,6 +700,7 @@ int main(void)
 		T(data_goes_before_the_row_that_speaks_of_it),
 		T(nothing_is_fsynced_at_create),
 		T(clean_stop_syncs_before_it_says_so),
+		T(failed_fsync_is_not_forgiven),
 		cmocka_unit_test(power_may_go_at_any_event),
 	};
 
