@@ -349,12 +349,12 @@ int staging_begin_upload(struct staging *s)
 	return rc;
 }
 
-/* Durable when no earlier row of these bytes was. */
 static int fail_attempt_locked(struct staging *s, int err, const char *error,
-			       int64_t next_try_ms, struct row_job **job)
-	ACK_REQUIRES(s->lock)
+			       int64_t next_try_ms, bool is_safe,
+			       struct row_job **job) ACK_REQUIRES(s->lock)
 {
-	int flags = s->claim == CLAIM_DURABLE ? DB_WAIT : DB_DURABLE;
+	/* Of these bytes nothing has to be made durable twice. */
+	int flags = is_safe && s->claim != CLAIM_DURABLE ? DB_DURABLE : DB_WAIT;
 	int rc = may_move_locked(s, FROM(CLOSED) | FROM(UPLOADING) |
 					    FROM(RETRYING));
 
@@ -365,7 +365,7 @@ static int fail_attempt_locked(struct staging *s, int err, const char *error,
 	s->last_errno = err < 0 ? -err : err;
 	s->next_try_ms = next_try_ms;
 	s->attempts++;
-	raise_claim_locked(s, true);
+	raise_claim_locked(s, is_safe);
 	return move_locked(s, STAGING_RETRYING, flags, job);
 }
 
@@ -373,12 +373,13 @@ int staging_retry_later(struct staging *s, int err, const char *error,
 			int64_t next_try_ms)
 {
 	struct row_job *job = NULL;
-	int rc = staging_sync_data(s);
+	/* A disk that fails does not end the retries: what can be read can be
+	   sent. */
+	bool is_safe = staging_sync_data(s) == 0;
+	int rc;
 
-	if (rc < 0)
-		return rc;
 	staging_lock(s);
-	rc = fail_attempt_locked(s, err, error, next_try_ms, &job);
+	rc = fail_attempt_locked(s, err, error, next_try_ms, is_safe, &job);
 	staging_unlock(s);
 	if (rc == 0)
 		rc = staging_row_wait(job);

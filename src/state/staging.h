@@ -203,7 +203,8 @@ int staging_sync(struct staging *s);
 
 void staging_key(struct staging *s, char out[STAGING_KEY_MAX]);
 int64_t staging_id(const struct staging *s);
-/** A rename. The row follows; `exclusive` is over. @return 0, -ENOMEM, -EIO */
+/** A rename. The row follows; `exclusive` is over. On failure the old name
+ *  stays. @return 0, -ENAMETOOLONG, -ENOMEM, -ENOSPC, -EIO */
 int staging_rekey(struct staging *s, const char *key);
 /** Copies. OPEN or HELD. */
 int staging_set_props(struct staging *s, const struct staging_props *p);
@@ -233,7 +234,8 @@ int staging_begin_upload(struct staging *s);
  *  the same bytes there: an older generation was stored, or it was renamed. No
  *  effect without a base. Not waited for. @return 0 or -ENOMEM */
 int staging_rebase(struct staging *s, const struct staging_base *base);
-/** -> RETRYING. Durable: nobody may forget it from here on.
+/** -> RETRYING. Durable: nobody may forget it from here on. The state changes
+ *  in memory even when the journal refuses (which is returned).
  *  @param next_try_ms  clock_real_ms(); INT64_MAX: only when asked */
 int staging_retry_later(struct staging *s, int err, const char *error,
 			int64_t next_try_ms);

@@ -58,25 +58,40 @@ static int post_side_locked(struct staging *s, struct row_job **job)
 				       flags == DB_NOWAIT ? NULL : job);
 }
 
+static int rekey_locked(struct staging *s, const char *key,
+			struct row_job **job) ACK_REQUIRES(s->lock)
+{
+	int rc = str_set(&s->key, key);
+
+	if (rc < 0)
+		return rc;
+	if (s->props.exclusive) { /* of the name that it had */
+		s->props.exclusive = false;
+		s->dirty |= JOURNAL_PROPS;
+	}
+	return post_side_locked(s, job);
+}
+
 int staging_rekey(struct staging *s, const char *key)
 {
+	char before[STAGING_KEY_MAX];
 	struct row_job *job = NULL;
 	int rc;
 
 	if (strlen(key) >= STAGING_KEY_MAX)
 		return -ENAMETOOLONG;
+	staging_key(s, before);
 	staging_lock(s);
-	rc = str_set(&s->key, key);
-	if (rc == 0 && s->props.exclusive) { /* of the name that it had */
-		s->props.exclusive = false;
-		s->dirty |= JOURNAL_PROPS;
-	}
-	if (rc == 0)
-		rc = post_side_locked(s, &job);
+	rc = rekey_locked(s, key, &job);
 	staging_unlock(s);
 	if (rc == 0)
 		rc = staging_row_wait(job);
 	failpoint("staging.rekey.committed");
+	if (rc < 0) {
+		staging_lock(s);
+		(void)str_set(&s->key, before);
+		staging_unlock(s);
+	}
 	return rc;
 }
 
@@ -108,7 +123,10 @@ static int set_props_locked(struct staging *s, const struct staging_props *p,
 	staging_props_release(&s->props);
 	s->props = copy;
 	s->dirty |= JOURNAL_PROPS;
-	return post_side_locked(s, job);
+	/* Only a rename must be as safe as what it renames. */
+	if (s->claim == CLAIM_NONE)
+		return staging_row_post_locked(s, DB_NOWAIT, NULL);
+	return staging_row_post_locked(s, DB_WAIT, job);
 }
 
 int staging_set_props(struct staging *s, const struct staging_props *p)
