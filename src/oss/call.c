@@ -212,6 +212,7 @@ static int judge_transport(struct attempt *a, int rc)
 {
 	const char *why = a->resp->why;
 
+	a->reply->http = 0; /* half an answer is none */
 	switch (-rc) {
 	case ENOMEM:
 	case EINVAL:

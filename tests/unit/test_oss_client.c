@@ -1201,11 +1201,14 @@ static void complete_is_not_repeated_when_its_answer_is_lost(void **state)
 
 	(void)state;
 	env_open(&e, steps, ARRAY_LEN(steps));
-	assert_int_equal(e.s.ops->complete(e.s.self, "k", "ID", &part, 1, false,
-					   NULL, &e.ctl, &r),
-			 -EIO);
-	assert_true(r.reply.sent_all);
-	assert_int_equal(r.reply.attempts, 1);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(e.s.ops->complete(e.s.self, "k", "ID", &part,
+						   1, false, NULL, &e.ctl, &r),
+				 -EIO);
+		assert_true(r.reply.sent_all);
+		assert_int_equal(r.reply.http, 0);
+		assert_int_equal(r.reply.attempts, 1);
+	}
 	assert_int_equal(e.s.ops->complete(e.s.self, "k", "ID", &part, 1, false,
 					   NULL, &e.ctl, &r),
 			 -ENOENT);
