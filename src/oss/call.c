@@ -423,6 +423,25 @@ static bool again(struct attempt *a, struct retry *r, int *rc)
 	return waited == 0;
 }
 
+/* An attempt that the deadline cut short tells less than the one before: then
+   that one's verdict stands.
+   @param before  what the last attempt came to; 0: there was none */
+static int attempt_after(struct attempt *a, int before)
+{
+	struct oss_reply told = *a->reply;
+	int rc = attempt(a);
+
+	if (rc < 0 && a->reply->sent_all && !was_refused(a->reply))
+		a->maybe_done = true;
+	if (rc == -ETIMEDOUT && before < 0 &&
+	    clock_mono_ms() >= a->deadline_ms) {
+		told.attempts = a->reply->attempts;
+		*a->reply = told;
+		rc = before;
+	}
+	return rc;
+}
+
 int oss_call_run(struct oss_client *c, struct oss_call *call,
 		 const struct oss_ctl *ctl, struct http_response *resp,
 		 struct oss_reply *reply)
@@ -446,11 +465,9 @@ int oss_call_run(struct oss_client *c, struct oss_call *call,
 		return rc;
 	a.url = buf_str(&url);
 	retry_init(&r, a.deadline_ms, ctl ? ctl->cancel : NULL);
-	do {
-		rc = attempt(&a);
-		a.maybe_done |=
-			rc < 0 && a.reply->sent_all && !was_refused(a.reply);
-	} while (rc < 0 && again(&a, &r, &rc));
+	do
+		rc = attempt_after(&a, rc);
+	while (rc < 0 && again(&a, &r, &rc));
 	a.reply->sent_all |= a.maybe_done;
 	return rc;
 }

@@ -101,72 +101,69 @@ static const struct code_row codes[] = {
 	{"Canceled",			    ECANCELED,  NO             },
 };
 
-struct status_row {
-	int from, to;
-	int err;
-	enum oss_retry retry;
-};
-
-/* For codes that nobody told us of, and answers without one. */
-static const struct status_row statuses[] = {
-	{0,   0,   EIO,        YES },
-        {200, 299, 0,          NO  },
-	{400, 400, EINVAL,     NO  },
-        {401, 401, EACCES,     CRED},
-	{403, 403, EACCES,     NO  },
-        {404, 404, ENOENT,     NO  },
-	{405, 405, EOPNOTSUPP, NO  },
-        {408, 408, EIO,        YES },
-	{409, 409, EIO,        NO  },
-        {411, 411, EIO,        NO  },
-	{412, 412, ESTALE,     NO  },
-        {413, 413, EFBIG,      NO  },
-	{416, 416, EINVAL,     NO  },
-        {424, 424, EIO,        YES },
-	{429, 429, EIO,        YES },
-        {500, 599, EIO,        YES },
-};
-
 static const struct code_row *find_code(const char *code)
 {
-	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+	for (size_t i = 0; code && i < ARRAY_LEN(codes); i++)
 		if (strcmp(codes[i].code, code) == 0)
 			return &codes[i];
 	return NULL;
 }
 
-static const struct status_row *find_status(int http)
+/* For codes that nobody told us of, and answers without one. */
+static int status_errno(int http)
 {
-	static const struct status_row other = {0, 0, EIO, NO};
-
-	for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
-		if (http >= statuses[i].from && http <= statuses[i].to)
-			return &statuses[i];
-	return &other;
+	if (http >= 200 && http <= 299)
+		return 0;
+	switch (http) {
+	case 400:
+	case 416:
+		return EINVAL;
+	case 401:
+	case 403:
+		return EACCES;
+	case 404:
+		return ENOENT;
+	case 405:
+		return EOPNOTSUPP;
+	case 412:
+		return ESTALE;
+	case 413:
+		return EFBIG;
+	default: /* a number from outside, no enum of ours */
+		return EIO;
+	}
 }
 
-/* A 2xx with a code of ours ("NotOss") is an error; one of OSS's there is
-   CallbackFailed of a 203, which is none. */
-static const struct code_row *row_of(int http, const char *code)
+static enum oss_retry status_retry(int http)
 {
-	if (!code || !*code || http == 203)
-		return NULL;
-	return find_code(code);
+	if (http >= 500 && http <= 599)
+		return YES;
+	switch (http) {
+	case 0:
+	case 408:
+	case 424:
+	case 429:
+		return YES;
+	case 401:
+		return CRED;
+	default:
+		return NO;
+	}
 }
 
 int oss_errno(int http, const char *code)
 {
-	const struct code_row *row = row_of(http, code);
+	const struct code_row *row = find_code(code);
 
-	return row ? -row->err : -find_status(http)->err;
+	return row ? -row->err : -status_errno(http);
 }
 
 enum oss_retry oss_retry_class(int http, const char *code)
 {
-	const struct code_row *row = row_of(http, code);
+	const struct code_row *row = find_code(code);
 
 	/* Whatever the name: the server asks for it. */
 	if (!row && code && strstr(code, "QpsLimitExceeded"))
 		return OSS_RETRY_YES;
-	return row ? row->retry : find_status(http)->retry;
+	return row ? row->retry : status_retry(http);
 }

@@ -5,9 +5,9 @@
  * for each request, in order of arrival, whichever connection it comes on.
  *
  *     static const struct script_step steps[] = {
- *             {.status = 500, .body = "<html>"},
- *             {.kind = SCRIPT_RESET},
- *             {.status = 200, .headers = "x-oss-hash-crc64ecma: @CRC@\r\n"},
+ *             STEP(.status = 500, .body = "<html>"),
+ *             STEP(.kind = SCRIPT_RESET),
+ *             STEP(.status = 200, .headers = "x-oss-hash-crc64ecma: @CRC@\r\n"),
  *     };
  *     struct http_script *s = http_script_new(steps, ARRAY_LEN(steps));
  *     ... http_script_port(s) ...
@@ -50,6 +50,12 @@ struct script_step {
 	bool no_continue;    /* leave "Expect: 100-continue" unanswered */
 	const char *raw;     /* the answer as it is, instead of all that */
 };
+
+/** One step, in a form that clang-format does not take for a table. */
+#define STEP(...)                                                              \
+	{                                                                      \
+		__VA_ARGS__                                                    \
+	}
 
 struct script_request {
 	char *head; /* request line and headers, NUL-terminated */

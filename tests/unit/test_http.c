@@ -96,9 +96,9 @@ static ssize_t broken_read(void *arg, void *to, size_t len, uint64_t off)
 static void connections_are_kept_and_reused(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200,  .body = "one"},
-		{.status = 200,              .body = "two"},
-		{.status = 204},
+		STEP(.status = 200, .body = "one"),
+		STEP(.status = 200, .body = "two"),
+		STEP(.status = 204),
 	};
 	struct env e;
 	struct http_request req;
@@ -124,7 +124,7 @@ static void connections_are_kept_and_reused(void **state)
 
 static void paths_go_out_as_they_are(void **state)
 {
-	static const struct script_step steps[] = {{.status = 200}};
+	static const struct script_step steps[] = {STEP(.status = 200)};
 	static const char path[] = "/a/../b/./c//d%2F%2e?x=%20&y";
 	struct env e;
 	struct http_request req;
@@ -144,8 +144,8 @@ static void paths_go_out_as_they_are(void **state)
 
 static void bodies_are_sent_whole_and_counted(void **state)
 {
-	static const struct script_step steps[] = {{.status = 200},
-						   {.status = 200}};
+	static const struct script_step steps[] = {STEP(.status = 200),
+						   STEP(.status = 200)};
 	struct http_source src = text_source("hello, body");
 	_Atomic uint64_t progress = 0;
 	struct kvs headers = KVS_INIT;
@@ -203,11 +203,11 @@ static void headers_with_line_breaks_are_refused(void **state)
 static void chunked_answers_and_heads_are_understood(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200,
-		 .body = "a chunked body of some length",
-		 .chunked = true},
-		{.status = 200,                          .length = "12345",                         .headers = "X-Y:  z \r\n"},
-		{.status = 200, .body = "next"},
+		STEP(.status = 200, .body = "a chunked body of some length",
+		     .chunked = true),
+		STEP(.status = 200, .length = "12345",
+		     .headers = "X-Y:  z \r\n"),
+		STEP(.status = 200, .body = "next"),
 	};
 	struct env e;
 	struct http_request req;
@@ -237,30 +237,27 @@ static void broken_answers_are_errors(void **state)
 		int want;
 		int status;
 	} cases[] = {
-		{"cut body",
-		 {.status = 200, .body = "0123456789", .cut = 4},
-		 -ECONNRESET,
-		 200								    },
-		{"cut chunks",
-		 {.raw = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-			 "5\r\nhel",
-		  .close = true},
-		 -ECONNRESET,
-		 200								    },
-		{"cut head",
-		 {.raw = "HTTP/1.1 200 OK\r\nContent-Le", .close = true},
-		 -ECONNRESET,
-		 200								    },
-		{"reset",          {.kind = SCRIPT_RESET},                -ECONNRESET, 0},
-		{"no answer",      {.kind = SCRIPT_CLOSE},                -ECONNRESET, 0},
-		{"continue alone",
-		 {.raw = "HTTP/1.1 100 Continue\r\n\r\n", .close = true},
-		 -ECONNRESET,
-		 0								      },
-		{"garbage",
-		 {.raw = "SSH-2.0-OpenSSH_9.2\r\n", .close = true},
-		 -EPROTO,
-		 0								      },
+		CASE("cut body",
+		     STEP(.status = 200, .body = "0123456789", .cut = 4),
+		     -ECONNRESET, 200),
+		CASE("cut chunks",
+		     STEP(.raw = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+				 "5\r\nhel",
+			  .close = true),
+		     -ECONNRESET, 200),
+		CASE("cut head",
+		     STEP(.raw = "HTTP/1.1 200 OK\r\nContent-Le",
+			  .close = true),
+		     -ECONNRESET, 200),
+		CASE("reset", STEP(.kind = SCRIPT_RESET), -ECONNRESET, 0),
+		CASE("no answer", STEP(.kind = SCRIPT_CLOSE), -ECONNRESET, 0),
+		CASE("continue alone",
+		     STEP(.raw = "HTTP/1.1 100 Continue\r\n\r\n",
+			  .close = true),
+		     -ECONNRESET, 0),
+		CASE("garbage",
+		     STEP(.raw = "SSH-2.0-OpenSSH_9.2\r\n", .close = true),
+		     -EPROTO, 0),
 	};
 
 	(void)state;
@@ -299,9 +296,9 @@ static void a_closed_port_is_refused(void **state)
 static void a_dead_kept_connection_is_replaced(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200},
-		{             .kind = SCRIPT_CLOSE            },
-		{ .status = 200,             .body = "again"},
+		STEP(.status = 200),
+		STEP(.kind = SCRIPT_CLOSE),
+		STEP(.status = 200, .body = "again"),
 	};
 	struct env e;
 	struct http_request req;
@@ -319,9 +316,9 @@ static void a_dead_kept_connection_is_replaced(void **state)
 static void a_body_that_went_out_is_not_repeated_in_secret(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200},
-		{.kind = SCRIPT_CLOSE},
-		{.status = 200},
+		STEP(.status = 200),
+		STEP(.kind = SCRIPT_CLOSE),
+		STEP(.status = 200),
 	};
 	struct http_source src = text_source("once");
 	struct env e;
@@ -370,9 +367,9 @@ static int job_end(struct job *j)
 static void a_silent_server_is_given_up(void **state)
 {
 	static const struct script_step steps[] = {
-		{.kind = SCRIPT_STALL},
-		{.status = 200,        .body = "0123456789", .stall = 5},
-		{.kind = SCRIPT_STALL         },
+		STEP(.kind = SCRIPT_STALL),
+		STEP(.status = 200, .body = "0123456789", .stall = 5),
+		STEP(.kind = SCRIPT_STALL),
 	};
 	struct env e;
 	struct http_request req;
@@ -396,7 +393,7 @@ static void a_silent_server_is_given_up(void **state)
 static void cancel_ends_a_request_that_stands_still(void **state)
 {
 	static const struct script_step steps[] = {
-		{.kind = SCRIPT_STALL_EARLY}};
+		STEP(.kind = SCRIPT_STALL_EARLY)};
 	struct http_source src = {.read = zero_read, .size = 64 << 20};
 	atomic_bool cancel = false;
 	struct env e;
@@ -421,8 +418,8 @@ static void cancel_ends_a_request_that_stands_still(void **state)
 static void the_answer_is_awaited_past_deadline_and_idle_limit(void **state)
 {
 	static const struct script_step steps[] = {
-		{.kind = SCRIPT_HOLD, .status = 200},
-		{.kind = SCRIPT_STALL                  },
+		STEP(.kind = SCRIPT_HOLD, .status = 200),
+		STEP(.kind = SCRIPT_STALL),
 	};
 	struct http_source src = text_source("body");
 	struct env e;
@@ -458,8 +455,8 @@ static bool has_moved(void *arg)
 static void a_body_that_moves_outlives_the_deadline(void **state)
 {
 	static const struct script_step steps[] = {
-		{.kind = SCRIPT_HOLD_EARLY, .status = 200},
-		{.kind = SCRIPT_STALL                        },
+		STEP(.kind = SCRIPT_HOLD_EARLY, .status = 200),
+		STEP(.kind = SCRIPT_STALL),
 	};
 	struct http_source src = {.read = zero_read, .size = 32 << 20};
 	_Atomic uint64_t moved = 0;
@@ -494,8 +491,8 @@ static void a_source_that_fails_breaks_off(void **state)
 {
 	struct http_source broken = {.read = broken_read, .size = 10};
 	struct http_source brief = text_source("brief");
-	static const struct script_step steps[] = {{.status = 200},
-						   {.status = 200}};
+	static const struct script_step steps[] = {STEP(.status = 200),
+						   STEP(.status = 200)};
 	struct env e;
 	struct http_request req;
 
@@ -541,11 +538,11 @@ static int take_write(void *arg, const void *data, size_t len)
 static void the_taker_decides_where_the_body_goes(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200,      .body = "to the taker" },
-		{.status = 404,      .body = "to the buffer"},
-		{.status = 200     },
-		{.status = 200, .body = "refused"                       },
-		{.status = 200,   .body = "fails"},
+		STEP(.status = 200, .body = "to the taker"),
+		STEP(.status = 404, .body = "to the buffer"),
+		STEP(.status = 200),
+		STEP(.status = 200, .body = "refused"),
+		STEP(.status = 200, .body = "fails"),
 	};
 	struct taker t = {.answer = 1};
 	struct env e;
@@ -582,8 +579,7 @@ static void the_taker_decides_where_the_body_goes(void **state)
 static void a_long_body_is_cut_and_says_so(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 500, .body = "0123456789"}
-        };
+		STEP(.status = 500, .body = "0123456789")};
 	struct env e;
 	struct http_request req;
 
@@ -601,9 +597,9 @@ static void a_long_body_is_cut_and_says_so(void **state)
 static void expect_is_sent_on_request_and_does_not_hang(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200},
-		{.status = 200, .no_continue = true},
-		{.status = 200            },
+		STEP(.status = 200),
+		STEP(.status = 200, .no_continue = true),
+		STEP(.status = 200),
 	};
 	struct http_source big = {.read = zero_read, .size = 2 << 20};
 	struct env e;
@@ -629,8 +625,7 @@ static void expect_is_sent_on_request_and_does_not_hang(void **state)
 static void an_early_refusal_of_a_large_body_is_read(void **state)
 {
 	static const struct script_step steps[] = {
-		{.kind = SCRIPT_EARLY, .status = 403, .body = "no"}
-        };
+		STEP(.kind = SCRIPT_EARLY, .status = 403, .body = "no")};
 	struct http_source big = {.read = zero_read, .size = 256 << 20};
 	struct env e;
 	struct http_request req;
@@ -648,8 +643,8 @@ static void an_early_refusal_of_a_large_body_is_read(void **state)
 static void connections_are_bounded_and_bulk_leaves_some_free(void **state)
 {
 	static const struct script_step steps[] = {
-		{.kind = SCRIPT_HOLD, .status = 200},
-		{.status = 200                  },
+		STEP(.kind = SCRIPT_HOLD, .status = 200),
+		STEP(.status = 200),
 	};
 	struct env e;
 	struct http_request req;

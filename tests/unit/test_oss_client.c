@@ -60,7 +60,7 @@ static void env_open(struct env *e, const struct script_step *steps,
 /* A test whose operation must fail has its time cut short. */
 static void hurry(struct env *e)
 {
-	e->ctl.deadline_ms = clock_mono_ms() + 400;
+	e->ctl.deadline_ms = clock_mono_ms() + 800;
 }
 
 static void env_close(struct env *e)
@@ -147,6 +147,7 @@ static int get_range(struct env *e, uint64_t off, uint64_t len, struct sink *s,
 #define ERROR(code)                                                            \
 	"<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>" code         \
 	"</Code><Message>m</Message><EC>0001-00000001</EC></Error>"
+#define WRONG_CRC "x-oss-hash-crc64ecma: 1\r\n"
 #define CRC_OK "x-oss-hash-crc64ecma: @CRC@\r\n"
 #define STORED                                                                 \
 	{                                                                      \
@@ -158,9 +159,9 @@ static int get_range(struct env *e, uint64_t off, uint64_t len, struct sink *s,
 static void put_sends_everything_and_reads_the_result(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200,
-		 .headers = "ETag: \"5d41402abc4b2a76b9719d911017c592\"\r\n"
-			    "x-oss-version-id: V1\r\n" CRC_OK},
+		STEP(.status = 200,
+		     .headers = "ETag: \"5d41402abc4b2a76b9719d911017c592\"\r\n"
+				"x-oss-version-id: V1\r\n" CRC_OK),
 	};
 	struct kvs meta = KVS_INIT;
 	struct kvs headers = KVS_INIT;
@@ -234,19 +235,24 @@ static const struct {
 	const char *name;
 	struct script_step step;
 } transient[] = {
-	{"wrong CRC",
-	 {.status = 200, .headers = "x-oss-hash-crc64ecma: 1\r\n"}            },
-	{"HTML 500",       {.status = 500, .body = "<html>oops", .bare = true}},
-	{"503 SlowDown",   {.status = 503, .body = ERROR("SlowDown")}         },
-	{"408",            {.status = 408}				    },
-	{"429",            {.status = 429}				    },
-	{"RequestTimeout", {.status = 400, .body = ERROR("RequestTimeout")}   },
-	{"reset",          {.kind = SCRIPT_RESET}                             },
-	{"closed",         {.kind = SCRIPT_CLOSE}                             },
-	{"captive portal", {.status = 200, .body = "<html>", .bare = true}    },
-	{"a proxy's 404",  {.status = 404, .body = "<html>", .bare = true}    },
-	{"not HTTP",       {.raw = "BUSY\r\n", .close = true}                 },
-	{"cut answer",     {.status = 200, .body = "0123456789", .cut = 3}    },
+	CASE("wrong CRC", STEP(.status = 200, .headers = WRONG_CRC)),
+	CASE("wrong CRC and a failed callback",
+	     STEP(.status = 203, .headers = WRONG_CRC,
+		  .body = ERROR("CallbackFailed"))),
+	CASE("203 of somebody", STEP(.status = 203, .bare = true)),
+	CASE("HTML 500",
+	     STEP(.status = 500, .body = "<html>oops", .bare = true)),
+	CASE("503 SlowDown", STEP(.status = 503, .body = ERROR("SlowDown"))),
+	CASE("408", STEP(.status = 408)),
+	CASE("429", STEP(.status = 429)),
+	CASE("timeout", STEP(.status = 400, .body = ERROR("RequestTimeout"))),
+	CASE("reset", STEP(.kind = SCRIPT_RESET)),
+	CASE("closed", STEP(.kind = SCRIPT_CLOSE)),
+	CASE("portal", STEP(.status = 200, .body = "<html>", .bare = true)),
+	CASE("a proxy's 404",
+	     STEP(.status = 404, .body = "<html>", .bare = true)),
+	CASE("not HTTP", STEP(.raw = "BUSY\r\n", .close = true)),
+	CASE("cut answer", STEP(.status = 200, .body = "0123456789", .cut = 3)),
 };
 
 static void what_may_pass_is_tried_again_from_the_first_byte(void **state)
@@ -277,34 +283,21 @@ static const struct {
 	int want;
 	const char *code;
 } final[] = {
-	{"AccessDenied",
-	 {.status = 403, .body = ERROR("AccessDenied")},
-	 -EACCES,
-	 "AccessDenied"      },
-	{"NoSuchBucket",
-	 {.status = 404, .body = ERROR("NoSuchBucket")},
-	 -ENODEV,
-	 "NoSuchBucket"      },
-	{"exists",
-	 {.status = 409, .body = ERROR("FileAlreadyExists")},
-	 -EEXIST,
-	 "FileAlreadyExists" },
-	{"too large",
-	 {.status = 400, .body = ERROR("EntityTooLarge")},
-	 -EFBIG,
-	 "EntityTooLarge"    },
-	{"unknown code",
-	 {.status = 403, .body = ERROR("Brand.New")},
-	 -EACCES,
-	 "Brand.New"         },
-	{"HTML 403",
-	 {.status = 403, .body = "<html>", .bare = true},
-	 -EACCES,
-	 ""		  },
-	{"wrong key",
-	 {.status = 403, .body = ERROR("InvalidAccessKeyId")},
-	 -EACCES,
-	 "InvalidAccessKeyId"},
+	CASE("AccessDenied", STEP(.status = 403, .body = ERROR("AccessDenied")),
+	     -EACCES, "AccessDenied"),
+	CASE("NoSuchBucket", STEP(.status = 404, .body = ERROR("NoSuchBucket")),
+	     -ENODEV, "NoSuchBucket"),
+	CASE("exists", STEP(.status = 409, .body = ERROR("FileAlreadyExists")),
+	     -EEXIST, "FileAlreadyExists"),
+	CASE("too large", STEP(.status = 400, .body = ERROR("EntityTooLarge")),
+	     -EFBIG, "EntityTooLarge"),
+	CASE("unknown code", STEP(.status = 403, .body = ERROR("Brand.New")),
+	     -EACCES, "Brand.New"),
+	CASE("HTML 403", STEP(.status = 403, .body = "<html>", .bare = true),
+	     -EACCES, ""),
+	CASE("wrong key",
+	     STEP(.status = 403, .body = ERROR("InvalidAccessKeyId")), -EACCES,
+	     "InvalidAccessKeyId"),
 };
 
 static void what_will_not_pass_is_not_tried_again(void **state)
@@ -335,8 +328,8 @@ static void what_will_not_pass_is_not_tried_again(void **state)
 
 static void a_lasting_failure_ends_with_the_deadline(void **state)
 {
-	static const struct script_step crc = {
-		.status = 200, .headers = "x-oss-hash-crc64ecma: 1\r\n"};
+	static const struct script_step crc =
+		STEP(.status = 200, .headers = "x-oss-hash-crc64ecma: 1\r\n");
 	struct script_step steps[100];
 	struct oss_put_result r;
 	struct env e;
@@ -401,14 +394,14 @@ static void odd_keys_are_refused_without_a_request(void **state)
 static void the_applications_answer_is_handed_on(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200,
-		 .headers =
-			 "ETag: \"AB\"\r\nContent-Type: application/json\r\n" CRC_OK,
-		 .body = "{\"Status\":\"OK\",\"id\":4711}"},
-		{.status = 203,
-		 .headers =
-			 "ETag: \"AB\"\r\nContent-Type: application/xml\r\n" CRC_OK,
-		 .body = ERROR("CallbackFailed")          },
+		STEP(.status = 200,
+		     .headers =
+			     "ETag: \"AB\"\r\nContent-Type: application/json\r\n" CRC_OK,
+		     .body = "{\"Status\":\"OK\",\"id\":4711}"),
+		STEP(.status = 203,
+		     .headers =
+			     "ETag: \"AB\"\r\nContent-Type: application/xml\r\n" CRC_OK,
+		     .body = ERROR("CallbackFailed")),
 	};
 	struct oss_callback cb = {.callback = "Y2FsbGJhY2s=",
 				  .vars = "dmFycw=="};
@@ -441,11 +434,11 @@ static void the_applications_answer_is_handed_on(void **state)
 static void our_own_object_in_the_way_is_overwritten(void **state)
 {
 	static const struct script_step steps[] = {
-		{.kind = SCRIPT_RESET},
-		{ .status = 409, .body = ERROR("FileAlreadyExists")},
-		{        .status = 200,
-		 .length = "3",
-		 .headers = "x-oss-hash-crc64ecma: 3231342946509354535\r\n"},
+		STEP(.kind = SCRIPT_RESET),
+		STEP(.status = 409, .body = ERROR("FileAlreadyExists")),
+		STEP(.status = 200, .length = "3",
+		     .headers =
+			     "x-oss-hash-crc64ecma: 3231342946509354535\r\n"),
 		STORED,
 	};
 	struct oss_props props = {.forbid_overwrite = true};
@@ -465,11 +458,10 @@ static void our_own_object_in_the_way_is_overwritten(void **state)
 static void somebody_elses_object_in_the_way_stays(void **state)
 {
 	static const struct script_step steps[] = {
-		{.kind = SCRIPT_RESET},
-		{ .status = 409, .body = ERROR("FileAlreadyExists")},
-		{        .status = 200,
-		 .length = "3",
-		 .headers = "x-oss-hash-crc64ecma: 77\r\n"},
+		STEP(.kind = SCRIPT_RESET),
+		STEP(.status = 409, .body = ERROR("FileAlreadyExists")),
+		STEP(.status = 200, .length = "3",
+		     .headers = "x-oss-hash-crc64ecma: 77\r\n"),
 	};
 	struct oss_props props = {.forbid_overwrite = true};
 	struct oss_put_result r;
@@ -519,7 +511,7 @@ static void *put_job(void *arg)
 
 static void cancel_is_heard_while_the_server_is_silent(void **state)
 {
-	static const struct script_step steps[] = {{.kind = SCRIPT_STALL}};
+	static const struct script_step steps[] = {STEP(.kind = SCRIPT_STALL)};
 	atomic_bool cancel = false;
 	struct env e;
 	struct job j = {.e = &e};
@@ -540,7 +532,7 @@ static void cancel_is_heard_while_the_server_is_silent(void **state)
 
 static void a_silent_server_is_a_timeout(void **state)
 {
-	static const struct script_step steps[] = {{.kind = SCRIPT_STALL}};
+	static const struct script_step steps[] = {STEP(.kind = SCRIPT_STALL)};
 	struct oss_object o;
 	struct env e;
 
@@ -577,9 +569,9 @@ static void an_absent_server_is_told_so(void **state)
 static void new_keys_are_read_when_the_old_ones_are_refused(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 403, .body = ERROR("SecurityTokenExpired")},
+		STEP(.status = 403, .body = ERROR("SecurityTokenExpired")),
 		STORED,
-		{.status = 403, .body = ERROR("InvalidAccessKeyId")  },
+		STEP(.status = 403, .body = ERROR("InvalidAccessKeyId")),
 	};
 	char *dir = test_dir_make();
 	AUTO_FREE char *path = test_path(dir, "keys");
@@ -611,13 +603,13 @@ static void new_keys_are_read_when_the_old_ones_are_refused(void **state)
 static void the_servers_clock_is_followed(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 403,
-		 .bare = true,
-		 .headers = "x-oss-request-id: 1\r\n"
-			    "Date: Thu, 10 Apr 2025 10:00:57 GMT\r\n", .body = ERROR("RequestTimeTooSkewed")},
+		STEP(.status = 403, .bare = true,
+		     .headers = "x-oss-request-id: 1\r\n"
+				"Date: Thu, 10 Apr 2025 10:00:57 GMT\r\n",
+		     .body = ERROR("RequestTimeTooSkewed")),
 		STORED,
-		{.status = 403, .body = ERROR("RequestTimeTooSkewed")},
-		{.status = 403, .body = ERROR("RequestTimeTooSkewed")},
+		STEP(.status = 403, .body = ERROR("RequestTimeTooSkewed")),
+		STEP(.status = 403, .body = ERROR("RequestTimeTooSkewed")),
 	};
 	struct oss_put_result r;
 	struct env e;
@@ -641,18 +633,18 @@ static void the_servers_clock_is_followed(void **state)
 static void head_reads_all_about_an_object(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200,
-		 .length = "123456789012",
-		 .headers = "ETag: \"fba9dede5f27731c9771645a39863328\"\r\n"
-			    "Last-Modified: Fri, 24 Feb 2012 06:07:48 GMT\r\n"
-			    "x-oss-hash-crc64ecma: 18446744073709551615\r\n"
-			    "x-oss-object-type: Multipart\r\n"
-			    "x-oss-storage-class: IA\r\n"
-			    "x-oss-tagging-count: 2\r\n"
-			    "x-oss-version-id: V9\r\n"
-			    "Content-Type: image/jpeg\r\n"
-			    "Cache-Control: no-store\r\n"
-			    "X-Oss-Meta-Mode: 33188\r\n"},
+		STEP(.status = 200, .length = "123456789012",
+		     .headers =
+			     "ETag: \"fba9dede5f27731c9771645a39863328\"\r\n"
+			     "Last-Modified: Fri, 24 Feb 2012 06:07:48 GMT\r\n"
+			     "x-oss-hash-crc64ecma: 18446744073709551615\r\n"
+			     "x-oss-object-type: Multipart\r\n"
+			     "x-oss-storage-class: IA\r\n"
+			     "x-oss-tagging-count: 2\r\n"
+			     "x-oss-version-id: V9\r\n"
+			     "Content-Type: image/jpeg\r\n"
+			     "Cache-Control: no-store\r\n"
+			     "X-Oss-Meta-Mode: 33188\r\n"),
 	};
 	struct oss_object o;
 	struct env e;
@@ -685,23 +677,18 @@ static const struct {
 	int want;
 	const char *code;
 } heads[] = {
-	{"no key",
-	 {.status = 404, .headers = "x-oss-err: " ERR_KEY "\r\n"},
-	 -ENOENT,
-	 "NoSuchKey"								},
-	{"no bucket",
-	 {.status = 404, .headers = "x-oss-err: " ERR_BUCKET "\r\n"},
-	 -ENODEV,
-	 "NoSuchBucket"							     },
-	{"broken x-oss-err",
-	 {.status = 403, .headers = "x-oss-err: !!\r\nx-oss-ec: 7\r\n"},
-	 -EACCES,
-	 ""									 },
-	{"status alone, of OSS",      {.status = 404},                   -ENOENT, ""},
-	{"status alone, of somebody",
-	 {.status = 404, .bare = true},
-	 -EIO,
-	 "NotOss"								   },
+	CASE("no key",
+	     STEP(.status = 404, .headers = "x-oss-err: " ERR_KEY "\r\n"),
+	     -ENOENT, "NoSuchKey"),
+	CASE("no bucket",
+	     STEP(.status = 404, .headers = "x-oss-err: " ERR_BUCKET "\r\n"),
+	     -ENODEV, "NoSuchBucket"),
+	CASE("broken x-oss-err",
+	     STEP(.status = 403, .headers = "x-oss-err: !!\r\nx-oss-ec: 7\r\n"),
+	     -EACCES, ""),
+	CASE("status alone, of OSS", STEP(.status = 404), -ENOENT, ""),
+	CASE("status alone, of somebody", STEP(.status = 404, .bare = true),
+	     -EIO, "NotOss"),
 };
 
 static void an_error_is_not_taken_for_absence(void **state)
@@ -731,13 +718,14 @@ static void an_error_is_not_taken_for_absence(void **state)
 static void get_gives_the_bytes_and_the_object(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200,
-		 .headers =
-			 ETAG "x-oss-hash-crc64ecma: 11051210869376104954\r\n",
-		 .body = "123456789"							 },
-		{.status = 206,
-		 .headers = ETAG "Content-Range: bytes 2-4/9\r\n"
-				 "x-oss-hash-crc64ecma: 1\r\n",		 .body = "345"},
+		STEP(.status = 200,
+		     .headers = ETAG
+		     "x-oss-hash-crc64ecma: 11051210869376104954\r\n",
+		     .body = "123456789"),
+		STEP(.status = 206,
+		     .headers = ETAG "Content-Range: bytes 2-4/9\r\n"
+				     "x-oss-hash-crc64ecma: 1\r\n",
+		     .body = "345"),
 	};
 	_Atomic uint64_t progress = 0;
 	struct sink s = {.error = 0};
@@ -768,18 +756,16 @@ static void get_gives_the_bytes_and_the_object(void **state)
 static void a_broken_get_goes_on_where_it_was(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200,
-		 .headers =
-			 ETAG "x-oss-hash-crc64ecma: 11051210869376104954\r\n",
-		 .body = "123456789",
-		 .cut = 4},
-		{.status = 503,             .body = ERROR("ServiceUnavailable")                                              },
-		{.status = 206,
-		 .headers = ETAG "Content-Range: bytes 4-8/9\r\n",
-		 .body = "56789",
-		 .cut = 2},
- /* Somebody in between knows no ranges. */
-		{.status = 200,             .headers = ETAG,                                               .body = "123456789"                                                 },
+		STEP(.status = 200,
+		     .headers = ETAG
+		     "x-oss-hash-crc64ecma: 11051210869376104954\r\n",
+		     .body = "123456789", .cut = 4),
+		STEP(.status = 503, .body = ERROR("ServiceUnavailable")),
+		STEP(.status = 206,
+		     .headers = ETAG "Content-Range: bytes 4-8/9\r\n",
+		     .body = "56789", .cut = 2),
+		/* Somebody in between knows no ranges. */
+		STEP(.status = 200, .headers = ETAG, .body = "123456789"),
 	};
 	struct sink s = {.error = 0};
 	struct env e;
@@ -800,11 +786,11 @@ static void a_broken_get_goes_on_where_it_was(void **state)
 static void a_whole_answer_to_a_range_is_cut_to_it(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200, .headers = ETAG,                   .body = "123456789"},
-		{.status = 200, .headers = ETAG,                   .body = "123456789"},
-		{.status = 206,
-		 .headers = ETAG "Content-Range: bytes 7-8/9\r\n",
-		 .body = "89"							 },
+		STEP(.status = 200, .headers = ETAG, .body = "123456789"),
+		STEP(.status = 200, .headers = ETAG, .body = "123456789"),
+		STEP(.status = 206,
+		     .headers = ETAG "Content-Range: bytes 7-8/9\r\n",
+		     .body = "89"),
 	};
 	struct sink s = {.error = 0};
 	struct env e;
@@ -826,12 +812,12 @@ static void a_whole_answer_to_a_range_is_cut_to_it(void **state)
 static void less_than_asked_for_is_completed(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 206,
-		 .headers = ETAG "Content-Range: bytes 2-3/9\r\n",
-		 .body = "34"},
-		{.status = 206,
-		 .headers = ETAG "Content-Range: bytes 4-5/9\r\n",
-		 .body = "56"},
+		STEP(.status = 206,
+		     .headers = ETAG "Content-Range: bytes 2-3/9\r\n",
+		     .body = "34"),
+		STEP(.status = 206,
+		     .headers = ETAG "Content-Range: bytes 4-5/9\r\n",
+		     .body = "56"),
 	};
 	struct sink s = {.error = 0};
 	struct env e;
@@ -852,45 +838,32 @@ static const struct {
 	const char *code;
 	const char *got;
 } bad_gets[] = {
-	{"wrong CRC of the whole",
-	 {{.status = 200,
-	   .headers = ETAG "x-oss-hash-crc64ecma: 5\r\n",
-	   .body = "123456789"}},
-	 0,   0,
-	 -EIO,
-	 "CrcMismatch",        "123456789"},
-	{"changed meanwhile (412)",
-	 {{.status = 200, .headers = ETAG, .body = "123456789", .cut = 4},
-	  {.status = 412, .body = ERROR("PreconditionFailed")}},
-	 0,   0,
-	 -ESTALE,
-	 "PreconditionFailed", "1234"     },
-	{"changed meanwhile (another ETag)",
-	 {{.status = 200, .headers = ETAG, .body = "123456789", .cut = 4},
-	  {.status = 200, .headers = "ETag: \"E2\"\r\n", .body = "abcdefghi"}},
-	 0,   0,
-	 -ESTALE,
-	 "PreconditionFailed", "1234"     },
-	{"range past the end (416)",
-	 {{.status = 416, .body = ERROR("InvalidRange")}},
-	 100, 5,
-	 -EINVAL,
-	 "InvalidRange",       ""         },
-	{"range past the end (200)",
-	 {{.status = 200, .headers = ETAG, .body = "123456789"}},
-	 100, 5,
-	 -EINVAL,
-	 "InvalidRange",       ""         },
-	{"missing",
-	 {{.status = 404, .body = ERROR("NoSuchKey")}},
-	 0,   0,
-	 -ENOENT,
-	 "NoSuchKey",	  ""         },
-	{"archived",
-	 {{.status = 403, .body = ERROR("InvalidObjectState")}},
-	 0,   0,
-	 -EACCES,
-	 "InvalidObjectState", ""         },
+	CASE("wrong CRC of the whole",
+	     {STEP(.status = 200, .headers = ETAG "x-oss-hash-crc64ecma: 5\r\n",
+		   .body = "123456789")},
+	     0, 0, -EIO, "CrcMismatch", "123456789"),
+	CASE("changed meanwhile (412)",
+	     {STEP(.status = 200, .headers = ETAG, .body = "123456789",
+		   .cut = 4),
+	      STEP(.status = 412, .body = ERROR("PreconditionFailed"))},
+	     0, 0, -ESTALE, "PreconditionFailed", "1234"),
+	CASE("changed meanwhile (another ETag)",
+	     {STEP(.status = 200, .headers = ETAG, .body = "123456789",
+		   .cut = 4),
+	      STEP(.status = 200, .headers = "ETag: \"E2\"\r\n",
+		   .body = "abcdefghi")},
+	     0, 0, -ESTALE, "PreconditionFailed", "1234"),
+	CASE("range past the end (416)",
+	     {STEP(.status = 416, .body = ERROR("InvalidRange"))}, 100, 5,
+	     -EINVAL, "InvalidRange", ""),
+	CASE("range past the end (200)",
+	     {STEP(.status = 200, .headers = ETAG, .body = "123456789")}, 100,
+	     5, -EINVAL, "InvalidRange", ""),
+	CASE("missing", {STEP(.status = 404, .body = ERROR("NoSuchKey"))}, 0, 0,
+	     -ENOENT, "NoSuchKey", ""),
+	CASE("archived",
+	     {STEP(.status = 403, .body = ERROR("InvalidObjectState"))}, 0, 0,
+	     -EACCES, "InvalidObjectState", ""),
 };
 
 static void gets_that_cannot_be_right_fail(void **state)
@@ -916,17 +889,14 @@ static void gets_that_cannot_be_right_fail(void **state)
 }
 
 static const struct script_step odd_answers[] = {
-	{.status = 200, .headers = ETAG, .body = "123",      .chunked = true},
-	{.status = 206,             .headers = ETAG,                .body = "345"      },
-	{.status = 206,
-	 .headers = ETAG "Content-Range: bytes 9-11/20\r\n",
-	 .body = "345"},
-	{.status = 206,
-	 .headers = ETAG "Content-Range: bytes 4-2/9\r\n",
-	 .body = "345"  },
-	{.status = 206,
-	 .headers = ETAG "Content-Range: bytes 2-4/*\r\n",
-	 .body = "345"  },
+	STEP(.status = 200, .headers = ETAG, .body = "123", .chunked = true),
+	STEP(.status = 206, .headers = ETAG, .body = "345"),
+	STEP(.status = 206, .headers = ETAG "Content-Range: bytes 9-11/20\r\n",
+	     .body = "345"),
+	STEP(.status = 206, .headers = ETAG "Content-Range: bytes 4-2/9\r\n",
+	     .body = "345"),
+	STEP(.status = 206, .headers = ETAG "Content-Range: bytes 2-4/*\r\n",
+	     .body = "345"),
 };
 
 static void answers_of_unknown_extent_are_not_trusted(void **state)
@@ -935,10 +905,9 @@ static void answers_of_unknown_extent_are_not_trusted(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(odd_answers); i++) {
 		struct script_step steps[] = {
 			odd_answers[i],
-			{.status = 206,
+			STEP(.status = 206,
 			     .headers = ETAG "Content-Range: bytes 2-4/9\r\n",
-			     .body = "345"}
-                };
+			     .body = "345")};
 		struct sink s = {.error = 0};
 		struct env e;
 		int rc;
@@ -957,8 +926,7 @@ static void answers_of_unknown_extent_are_not_trusted(void **state)
 static void a_sink_that_fails_ends_the_get(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200, .headers = ETAG, .body = "123456789"}
-        };
+		STEP(.status = 200, .headers = ETAG, .body = "123456789")};
 	struct sink s = {.error = -ENOSPC};
 	struct env e;
 
@@ -973,8 +941,8 @@ static void a_sink_that_fails_ends_the_get(void **state)
 static void an_empty_object_can_be_got(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200, .headers = ETAG "x-oss-hash-crc64ecma: 0\r\n"}
-        };
+		STEP(.status = 200,
+		     .headers = ETAG "x-oss-hash-crc64ecma: 0\r\n")};
 	struct sink s = {.error = 0};
 	struct oss_object o;
 	struct env e;
@@ -993,13 +961,13 @@ static void an_empty_object_can_be_got(void **state)
 static void listings_ask_page_by_page(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200,
-		 .body = "<ListBucketResult><IsTruncated>true</IsTruncated>"
-			 "<NextContinuationToken>T=1</NextContinuationToken>"
-			 "<Contents><Key>a</Key><Size>1</Size></Contents>"
-			 "</ListBucketResult>"               },
-		{.status = 200, .body = "<html>"             },
-		{.status = 200, .body = "<ListBucketResult/>"},
+		STEP(.status = 200,
+		     .body = "<ListBucketResult><IsTruncated>true</IsTruncated>"
+			     "<NextContinuationToken>T=1</NextContinuationToken>"
+			     "<Contents><Key>a</Key><Size>1</Size></Contents>"
+			     "</ListBucketResult>"),
+		STEP(.status = 200, .body = "<html>"),
+		STEP(.status = 200, .body = "<ListBucketResult/>"),
 	};
 	struct oss_list l = {.prefix = "p/", .delimiter = "/", .max_keys = 7};
 	struct oss_list_page p;
@@ -1028,13 +996,13 @@ static void listings_ask_page_by_page(void **state)
 static void what_a_mass_deletion_left_is_deleted_too(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 204					      }, /* the key that XML cannot hold */
-		{ .status = 200,
-		 .body = "<DeleteResult><EncodingType>url</EncodingType>"
-			 "<Deleted><Key>b%26</Key></Deleted></DeleteResult>"},
-		{ .status = 200,
-		 .body = "<DeleteResult><Deleted><Key>a</Key></Deleted>"
-			 "</DeleteResult>"},
+		STEP(.status = 204), /* the key that XML cannot hold */
+		STEP(.status = 200,
+		     .body = "<DeleteResult><EncodingType>url</EncodingType>"
+			     "<Deleted><Key>b%26</Key></Deleted></DeleteResult>"),
+		STEP(.status = 200,
+		     .body = "<DeleteResult><Deleted><Key>a</Key></Deleted>"
+			     "</DeleteResult>"),
 	};
 	static const char *const keys[] = {"a", "b&", "c\x01"};
 	bool failed[3];
@@ -1057,10 +1025,10 @@ static void what_a_mass_deletion_left_is_deleted_too(void **state)
 static void keys_that_stay_are_named(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200,
-		 .body = "<DeleteResult><Deleted><Key>a</Key></Deleted>"
-			 "</DeleteResult>"               },
-		{.status = 200, .body = "<DeleteResult/>"},
+		STEP(.status = 200,
+		     .body = "<DeleteResult><Deleted><Key>a</Key></Deleted>"
+			     "</DeleteResult>"),
+		STEP(.status = 200, .body = "<DeleteResult/>"),
 	};
 	static const char *const keys[] = {"a", "b"};
 	bool failed[2];
@@ -1083,9 +1051,9 @@ static void keys_that_stay_are_named(void **state)
 static void copies_name_their_source(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200, .body = COPIED                     },
-		{.status = 200, .body = COPIED                     },
-		{.status = 412, .body = ERROR("PreconditionFailed")},
+		STEP(.status = 200, .body = COPIED),
+		STEP(.status = 200, .body = COPIED),
+		STEP(.status = 412, .body = ERROR("PreconditionFailed")),
 	};
 	struct oss_copy c = {
 		.src_key = "a b/c+d", .src_etag = "E1", .dst_key = "dst"};
@@ -1115,9 +1083,9 @@ static void copies_name_their_source(void **state)
 static void a_missing_key_is_deleted_already(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 204                 },
-		{ .status = 404,    .body = ERROR("NoSuchKey")},
-		{ .status = 404, .body = ERROR("NoSuchBucket")},
+		STEP(.status = 204),
+		STEP(.status = 404, .body = ERROR("NoSuchKey")),
+		STEP(.status = 404, .body = ERROR("NoSuchBucket")),
 	};
 	struct env e;
 
@@ -1129,22 +1097,23 @@ static void a_missing_key_is_deleted_already(void **state)
 	env_close(&e);
 }
 
+static const struct script_step multipart_steps[] = {
+	STEP(.status = 200, .headers = "",
+	     .body = "<InitiateMultipartUploadResult><UploadId>ID</UploadId>"
+		     "</InitiateMultipartUploadResult>"),
+	/* No ETag: again. */
+	STEP(.status = 200, .headers = CRC_OK, .body = ""),
+	STEP(.status = 200, .headers = "ETag: \"p1\"\r\n" CRC_OK, .body = ""),
+	STEP(.status = 200, .headers = "",
+	     .body = "<CopyPartResult><ETag>\"p2\"</ETag></CopyPartResult>"),
+	STEP(.status = 503, .headers = "", .body = ERROR("ServiceUnavailable")),
+	STEP(.status = 200,
+	     .headers = "ETag: \"M-2\"\r\nx-oss-hash-crc64ecma: 42\r\n",
+	     .body = "{\"Status\":\"OK\"}"),
+};
+
 static void a_multipart_upload_goes_its_way(void **state)
 {
-	static const struct script_step steps[] = {
-		{.status = 200,
-		 .body = "<InitiateMultipartUploadResult><UploadId>ID</UploadId>"
-			 "</InitiateMultipartUploadResult>"                  },
-		{		      .status = 200,					 .headers = CRC_OK}, /* no ETag: again */
-		{          .status = 200,							  .headers = "ETag: \"p1\"\r\n" CRC_OK                                             },
-		{							 .status = 200,
-		 .body = "<CopyPartResult><ETag>\"p2\"</ETag>"
-			 "</CopyPartResult>"          },
-		{ .status = 503, .body = ERROR("ServiceUnavailable")                               },
-		{						     .status = 200,
-		 .headers = "ETag: \"M-2\"\r\nx-oss-hash-crc64ecma: 42\r\n",
-		 .body = "{\"Status\":\"OK\"}"},
-	};
 	struct oss_callback cb = {.callback = "Y2I="};
 	struct oss_source src = text_source("part one");
 	struct oss_part parts[2];
@@ -1153,7 +1122,7 @@ static void a_multipart_upload_goes_its_way(void **state)
 	struct env e;
 
 	(void)state;
-	env_open(&e, steps, ARRAY_LEN(steps));
+	env_open(&e, multipart_steps, ARRAY_LEN(multipart_steps));
 	assert_int_equal(
 		e.s.ops->initiate(e.s.self, "k", NULL, &e.ctl, &id, &e.reply),
 		0);
@@ -1191,9 +1160,10 @@ static void a_multipart_upload_goes_its_way(void **state)
 static void complete_is_not_repeated_when_its_answer_is_lost(void **state)
 {
 	static const struct script_step steps[] = {
-		{.kind = SCRIPT_RESET          },
-		{ .status = 404, .body = ERROR("NoSuchUpload")},
-		{ .status = 404, .body = ERROR("NoSuchUpload")},
+		STEP(.kind = SCRIPT_RESET),
+		STEP(.status = 200, .body = "<CompleteMulti", .cut = 3),
+		STEP(.status = 404, .body = ERROR("NoSuchUpload")),
+		STEP(.status = 404, .body = ERROR("NoSuchUpload")),
 	};
 	struct oss_part part = {.number = 1, .etag = "P"};
 	struct oss_put_result r;
@@ -1220,21 +1190,21 @@ static void complete_is_not_repeated_when_its_answer_is_lost(void **state)
 static void parts_and_uploads_are_listed_to_the_end(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200,
-		 .body = "<ListPartsResult><IsTruncated>true</IsTruncated>"
-			 "<NextPartNumberMarker>1</NextPartNumberMarker><Part>"
-			 "<PartNumber>1</PartNumber><ETag>a</ETag><Size>5"
-			 "</Size></Part></ListPartsResult>"            },
-		{.status = 200,
-		 .body = "<ListPartsResult><Part><PartNumber>2</PartNumber>"
-			 "<ETag>b</ETag></Part></ListPartsResult>"     },
-		{.status = 200,
-		 .body = "<ListMultipartUploadsResult><IsTruncated>true"
-			 "</IsTruncated><NextKeyMarker>k</NextKeyMarker>"
-			 "<NextUploadIdMarker>I</NextUploadIdMarker><Upload>"
-			 "<Key>k</Key><UploadId>I</UploadId></Upload>"
-			 "</ListMultipartUploadsResult>"               },
-		{.status = 200, .body = "<ListMultipartUploadsResult/>"},
+		STEP(.status = 200,
+		     .body = "<ListPartsResult><IsTruncated>true</IsTruncated>"
+			     "<NextPartNumberMarker>1</NextPartNumberMarker><Part>"
+			     "<PartNumber>1</PartNumber><ETag>a</ETag><Size>5"
+			     "</Size></Part></ListPartsResult>"),
+		STEP(.status = 200,
+		     .body = "<ListPartsResult><Part><PartNumber>2</PartNumber>"
+			     "<ETag>b</ETag></Part></ListPartsResult>"),
+		STEP(.status = 200,
+		     .body = "<ListMultipartUploadsResult><IsTruncated>true"
+			     "</IsTruncated><NextKeyMarker>k</NextKeyMarker>"
+			     "<NextUploadIdMarker>I</NextUploadIdMarker><Upload>"
+			     "<Key>k</Key><UploadId>I</UploadId></Upload>"
+			     "</ListMultipartUploadsResult>"),
+		STEP(.status = 200, .body = "<ListMultipartUploadsResult/>"),
 	};
 	struct oss_part *parts = NULL;
 	struct oss_upload *uploads = NULL;
@@ -1265,18 +1235,19 @@ static void parts_and_uploads_are_listed_to_the_end(void **state)
 static void tags_acl_and_versioning_are_read(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200,
-		 .body = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value>"
-			 "</Tag></TagSet></Tagging>"                        },
-		{.status = 200,
-		 .body = "<AccessControlPolicy><Owner><ID>0</ID></Owner>"
-			 "<AccessControlList><Grant>public-read</Grant>"
-			 "</AccessControlList></AccessControlPolicy>"       },
-		{.status = 200,
-		 .body = "<BucketInfo><Bucket><Versioning>Enabled</Versioning>"
-			 "</Bucket></BucketInfo>"                           },
-		{.status = 200, .body = "<BucketInfo><Bucket/></BucketInfo>"},
-		{.status = 403, .body = ERROR("AccessDenied")               },
+		STEP(.status = 200,
+		     .body = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value>"
+			     "</Tag></TagSet></Tagging>"),
+		STEP(.status = 200,
+		     .body = "<AccessControlPolicy><Owner><ID>0</ID></Owner>"
+			     "<AccessControlList><Grant>public-read</Grant>"
+			     "</AccessControlList></AccessControlPolicy>"),
+		STEP(.status = 200,
+		     .body = "<BucketInfo><Bucket><Versioning>Enabled</Versioning>"
+			     "</Bucket></BucketInfo>"),
+		STEP(.status = 200,
+		     .body = "<BucketInfo><Bucket/></BucketInfo>"),
+		STEP(.status = 403, .body = ERROR("AccessDenied")),
 	};
 	char *tags = NULL;
 	char *acl = NULL;
@@ -1305,8 +1276,8 @@ static void tags_acl_and_versioning_are_read(void **state)
 static void the_probe_says_what_is_wrong(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 200, .body = "<ListBucketResult/>"},
-		{.status = 404, .body = ERROR("NoSuchBucket")},
+		STEP(.status = 200, .body = "<ListBucketResult/>"),
+		STEP(.status = 404, .body = ERROR("NoSuchBucket")),
 	};
 	char line[900];
 	struct env e;
@@ -1328,8 +1299,8 @@ static void the_probe_says_what_is_wrong(void **state)
 static void secrets_never_reach_the_log(void **state)
 {
 	static const struct script_step steps[] = {
-		{.status = 503, .body = ERROR("SlowDown")             },
-		{.status = 403, .body = ERROR("SignatureDoesNotMatch")},
+		STEP(.status = 503, .body = ERROR("SlowDown")),
+		STEP(.status = 403, .body = ERROR("SignatureDoesNotMatch")),
 	};
 	const struct credentials_conf keys = {.access_key_id = "akid",
 					      .access_key_secret = "topsecret",

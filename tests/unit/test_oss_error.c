@@ -80,6 +80,8 @@ static const struct {
 	{0,   "CertificateRefused",                  -EIO,        NO   },
 	{0,   "Canceled",			    -ECANCELED,  NO   },
 	{200, "NotOss",			      -EIO,        YES  },
+	{203, "CrcMismatch",                         -EIO,        YES  },
+	{203, "NotOss",			      -EIO,        YES  },
 	{200, "CrcMismatch",                         -EIO,        YES  },
 };
 
