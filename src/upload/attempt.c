@@ -97,7 +97,7 @@ static int prepare_callback(struct work *w)
 static int check_conflict(struct work *w)
 {
 	const struct store *store = &w->env->deps.store;
-	struct oss_ctl ctl = run_ctl(w->env, w->a->run, 0);
+	struct oss_ctl ctl = run_ctl(w->env, w->a->run);
 	struct oss_object o = {.size = 0};
 	struct staging_base base;
 	struct staging_props p = {NULL};
@@ -128,7 +128,7 @@ static int put_whole(struct work *w, const struct upload_want *want)
 		.s = w->a->s, .run = w->a->run, .whole = w->info.size};
 	struct oss_source source = staged_source(&from, w->info.size);
 	struct oss_props props = upload_props_oss(want->props);
-	struct oss_ctl ctl = run_ctl(w->env, w->a->run, w->info.size);
+	struct oss_ctl ctl = run_ctl(w->env, w->a->run);
 	int rc = staged_fill(w->env, w->a->s, w->a->run, 0, w->info.size);
 
 	if (rc < 0)

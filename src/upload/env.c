@@ -7,8 +7,6 @@
 #include "util/clock.h"
 #include "util/crc64.h"
 
-/* The slowest line that we wait for: 16 bytes a millisecond. */
-#define SLOW_BYTES_PER_MS 16
 /* A request that is nearly over gets a chance. */
 enum { LEAST_MS = 1000, CRC_BLOCK = 256 << 10 };
 
@@ -33,8 +31,7 @@ void run_put(struct upload_run *run)
 		free(run);
 }
 
-struct oss_ctl run_ctl(const struct upload_env *env, struct upload_run *run,
-		       uint64_t bytes)
+struct oss_ctl run_ctl(const struct upload_env *env, struct upload_run *run)
 {
 	int64_t now = clock_mono_ms();
 	int64_t began = atomic_load(&run->began_ms);
@@ -46,7 +43,7 @@ struct oss_ctl run_ctl(const struct upload_env *env, struct upload_run *run,
 	if (until < now + LEAST_MS)
 		until = now + LEAST_MS;
 	return (struct oss_ctl){
-		.deadline_ms = until + (int64_t)(bytes / SLOW_BYTES_PER_MS),
+		.deadline_ms = until,
 		.cancel = &run->cancel,
 		.progress = &run->sent,
 	};
@@ -73,10 +70,8 @@ int staged_fill(const struct upload_env *env, struct staging *s,
 		/* The object that it shares bytes with is gone. */
 		if (rc == -ENOENT)
 			rc = -ESTALE;
-		if (rc == 0) {
-			atomic_fetch_add(&run->filled, miss_len);
+		if (rc == 0)
 			run_moved(run);
-		}
 	}
 	return rc;
 }

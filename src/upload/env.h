@@ -37,12 +37,10 @@ struct upload_env {
 struct upload_run {
 	atomic_int refs;
 	atomic_bool cancel;
-	_Atomic uint64_t sent;     /* body bytes, repeated ones too */
-	_Atomic uint64_t filled;   /* bytes of the base that were fetched */
-	_Atomic int64_t began_ms;  /* clock_mono_ms() of the attempt */
-	_Atomic int64_t last_ms;   /* of the last byte that was read */
-	atomic_bool is_sent;       /* the last byte is out: let it finish */
-	atomic_bool is_completing; /* all parts are there */
+	_Atomic uint64_t sent;    /* body bytes, repeated ones too */
+	_Atomic int64_t began_ms; /* clock_mono_ms() of the attempt */
+	_Atomic int64_t last_ms;  /* of the last byte that was read */
+	atomic_bool is_sent;      /* the last byte is out: let it finish */
 };
 
 /** With one reference; NULL: no memory. */
@@ -52,13 +50,11 @@ struct upload_run *run_get(struct upload_run *run);
 void run_put(struct upload_run *run);
 
 /**
- * For one request that moves `bytes`, on this side or the other: it ends
- * retry_deadline after the last byte that moved, and what a slow but working
- * line needs for the bytes comes on top; what stands still is broken off by the
- * uploader's watch.
+ * For one request: it, and the client's repetitions of it, end retry_deadline
+ * after the last byte that moved (the client itself lets a transfer that moves
+ * go on past that).
  */
-struct oss_ctl run_ctl(const struct upload_env *env, struct upload_run *run,
-		       uint64_t bytes);
+struct oss_ctl run_ctl(const struct upload_env *env, struct upload_run *run);
 /** Something went forward. */
 void run_moved(struct upload_run *run);
 

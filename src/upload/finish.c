@@ -37,7 +37,7 @@ int finish_by_copy(const struct upload_env *env, struct upload_run *run,
 	};
 
 	run_moved(run); /* the bytes are there */
-	ctl = run_ctl(env, run, 0);
+	ctl = run_ctl(env, run);
 	c.deadline_ms = ctl.deadline_ms;
 	props.forbid_overwrite = false;
 	object_id_of_put(out, size, &id);
@@ -58,7 +58,7 @@ int finish_own(const struct upload_env *env, struct upload_run *run,
 	       const struct upload_want *want, struct oss_put_result *out)
 {
 	const struct store *store = &env->deps.store;
-	struct oss_ctl ctl = run_ctl(env, run, 0);
+	struct oss_ctl ctl = run_ctl(env, run);
 	struct oss_object o = {.size = 0};
 	struct oss_reply reply;
 	int rc = store->ops->head(store->self, key, &ctl, &o, &reply);

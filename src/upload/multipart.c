@@ -64,7 +64,7 @@ static int upload_part(struct multipart *m, struct mpart *p,
 	struct staged_source from = {
 		.s = m->s, .off = p->at.off, .run = m->run};
 	struct oss_source source = staged_source(&from, p->at.len);
-	struct oss_ctl ctl = run_ctl(m->env, m->run, p->at.len);
+	struct oss_ctl ctl = run_ctl(m->env, m->run);
 	int rc = staged_fill(m->env, m->s, m->run, p->at.off, p->at.len);
 
 	if (rc < 0)
@@ -77,7 +77,7 @@ static int upload_part(struct multipart *m, struct mpart *p,
 static int copy_part(struct multipart *m, struct mpart *p,
 		     struct oss_part *done, struct oss_reply *reply)
 {
-	struct oss_ctl ctl = run_ctl(m->env, m->run, p->at.len);
+	struct oss_ctl ctl = run_ctl(m->env, m->run);
 	int rc = m->store.ops->upload_part_copy(
 		m->store.self, m->key, m->upload_id, p->at.number, m->base.key,
 		m->base.etag, p->at.off, p->at.len, &ctl, done, reply);
@@ -215,7 +215,7 @@ int multipart_initiate(struct multipart *m, const struct upload_props *props,
 		       struct oss_reply *reply)
 {
 	struct oss_props oss = upload_props_oss(props);
-	struct oss_ctl ctl = run_ctl(m->env, m->run, 0);
+	struct oss_ctl ctl = run_ctl(m->env, m->run);
 	AUTO_FREE char *id = NULL;
 	int rc = m->store.ops->initiate(m->store.self, m->key, &oss, &ctl, &id,
 					reply);

@@ -136,7 +136,7 @@ static int take_parts(struct multipart *m, const struct oss_part *listed,
 static int find_upload(struct multipart *m, struct oss_part **listed,
 		       size_t *count, struct oss_reply *reply)
 {
-	struct oss_ctl ctl = run_ctl(m->env, m->run, 0);
+	struct oss_ctl ctl = run_ctl(m->env, m->run);
 	struct staging_info info;
 	uint64_t part_size = 0;
 	int rc;
@@ -265,7 +265,7 @@ static bool is_ours(struct multipart *m, const struct oss_object *o)
 /* @return 0: it is stored; -ENOENT: it is not; -errno */
 static int find_stored(struct multipart *m, struct oss_put_result *out)
 {
-	struct oss_ctl ctl = run_ctl(m->env, m->run, 0);
+	struct oss_ctl ctl = run_ctl(m->env, m->run);
 	struct oss_object o = {.size = 0};
 	struct oss_reply reply;
 	int rc = m->store.ops->head(m->store.self, m->key, &ctl, &o, &reply);
@@ -289,7 +289,7 @@ static int complete_once(struct multipart *m, bool forbid,
 			 struct oss_put_result *out)
 {
 	AUTO_FREE struct oss_part *parts = calloc(m->count, sizeof(*parts));
-	struct oss_ctl ctl = run_ctl(m->env, m->run, 0);
+	struct oss_ctl ctl = run_ctl(m->env, m->run);
 
 	if (!parts)
 		return -ENOMEM;
@@ -378,7 +378,6 @@ static int finish(struct multipart *m, const struct upload_want *want,
 		journal_upload(m, 0);
 	*stored = fits && m->is_streamed ? &m->begun : want->props;
 	atomic_store(&m->run->is_sent, true);
-	atomic_store(&m->run->is_completing, true);
 	rc = complete(m, want->props->forbid_overwrite,
 		      fits ? want->callback : NULL, want->callback_urls, out,
 		      &looked_up);

@@ -53,15 +53,20 @@ enum retry_verdict retry_judge(int rc, const struct oss_reply *reply)
 
 bool retry_is_unreachable(int rc, const struct oss_reply *reply)
 {
+	static const char *const codes[] = {"ConnectFailed", "ConnectionLost",
+					    "Timeout", "CertificateRefused"};
 	static const int down[] = {-ETIMEDOUT,    -ECONNREFUSED, -ECONNRESET,
 				   -EHOSTUNREACH, -ENETUNREACH,  -EHOSTDOWN,
 				   -ENETDOWN,     -EPIPE};
 
-	if (reply->http != 0 || reply->sent_all)
+	/* That all was sent means little: the kernel's buffers took it. */
+	if (reply->http != 0)
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(down); i++)
 		if (rc == down[i])
 			return true;
-	return strcmp(reply->code, "ConnectFailed") == 0 ||
-	       strcmp(reply->code, "Timeout") == 0;
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+		if (strcmp(reply->code, codes[i]) == 0)
+			return true;
+	return false;
 }

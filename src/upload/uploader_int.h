@@ -5,7 +5,7 @@
  *
  *     uploader.c         the interface; files by id and by key
  *     uploader_task.c    a file's turn: attempt, outcome, who hears of it
- *     uploader_timer.c   pauses, the outage, uploads that stand still
+ *     uploader_timer.c   pauses and the outage
  *     uploader_stream.c  files that are sent while they are written
  *
  * phase    | meaning                               | task queued | in line
@@ -68,15 +68,10 @@ struct upload {
 	bool is_first;     /* no attempt has ended yet */
 	bool is_told;      /* its close() hears, or heard, of a failure */
 	bool is_cancelled; /* discard it when it has ended */
-	bool has_stalled;  /* broken off by the watch */
 	int failures;
 	int last_rc;
 	int64_t submitted_ms, due_ms; /* clock_mono_ms(); INT64_MAX: by hand */
 	uint64_t size;
-	/* the watch: bytes sent before the attempt, useful ones seen in it, and
-	   when they last grew */
-	uint64_t sent_before, seen;
-	int64_t moved_ms;
 	struct watcher *watchers;
 	struct upload_run *run; /* a reference */
 	struct multipart *stream;
@@ -175,9 +170,6 @@ void upload_note_failure_locked(struct uploader *u, int rc,
 void upload_note_answer_locked(struct uploader *u) ACK_REQUIRES(u->lock);
 /** Make all that is PAUSED due, by-hand ones where asked. @return how many */
 size_t upload_wake_locked(struct uploader *u, bool by_hand_too)
-	ACK_REQUIRES(u->lock);
-/** The attempt begins: watch it. */
-void upload_watch_progress_locked(struct uploader *u, struct upload *up)
 	ACK_REQUIRES(u->lock);
 
 #endif

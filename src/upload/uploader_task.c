@@ -210,38 +210,15 @@ static bool is_held_up_locked(struct uploader *u, const struct upload *up,
 	return true;
 }
 
-static void begin_locked(struct uploader *u, struct upload *up)
-	ACK_REQUIRES(u->lock)
+static void begin(struct upload *up)
 {
 	struct upload_run *run = up->run;
 
-	up->has_stalled = false;
 	atomic_store(&run->cancel, up->is_cancelled);
 	atomic_store(&run->is_sent, false);
-	atomic_store(&run->is_completing, false);
 	if (!up->stream)
 		atomic_store(&run->sent, 0);
 	atomic_store(&run->began_ms, clock_mono_ms());
-	upload_watch_progress_locked(u, up);
-}
-
-static void read_failure(struct uploader *u, struct upload *up,
-			 struct attempt *a, struct failure *f)
-{
-	bool stalled;
-
-	lock_acquire(&u->lock);
-	stalled = up->has_stalled;
-	lock_release(&u->lock);
-	f->rc = a->outcome.rc;
-	f->reply = a->outcome.reply;
-	snprintf(f->error, sizeof(f->error), "%s", a->error);
-	if (!stalled || f->rc != -ECANCELED)
-		return;
-	f->rc = a->outcome.rc = a->outcome.close_rc = -ETIMEDOUT;
-	f->reply.http = 0;
-	snprintf(f->error, sizeof(f->error), "no byte moved for %" PRId64 " s",
-		 u->env.conf.retry_deadline_ms / 1000);
 }
 
 /* `up` is RUNNING, this thread's; it is not any more afterwards. */
@@ -255,7 +232,7 @@ static void run_attempt(struct uploader *u, struct upload *up,
 	lock_acquire(&u->lock);
 	held_up = is_held_up_locked(u, up, f);
 	if (!held_up)
-		begin_locked(u, up);
+		begin(up);
 	a.stream = take_ptr(up->stream);
 	lock_release(&u->lock);
 	if (held_up) {
@@ -270,7 +247,9 @@ static void run_attempt(struct uploader *u, struct upload *up,
 		conclude_stored(u, up, &a);
 		return;
 	}
-	read_failure(u, up, &a, f);
+	f->rc = a.outcome.rc;
+	f->reply = a.outcome.reply;
+	snprintf(f->error, sizeof(f->error), "%s", a.error);
 	conclude_failed(u, up, &a, f);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One timer for all: pauses that are over, attempts that stand still, and,
- * while OSS does not answer at all, the one request that asks for it.
+ * One timer for all: pauses that are over, and, while OSS does not answer at
+ * all, the one request that asks for it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -15,10 +15,7 @@
 #include "util/log.h"
 
 enum {
-	WATCH_MS = 1000,   /* how often running attempts are looked at */
-	LEAST_MS = 100,    /* between two ticks */
-	SLACK_MS = 2000,   /* the client gives up by itself first */
-	ANSWER_MS = 60000, /* for an answer with its callbacks */
+	LEAST_MS = 100, /* between two ticks */
 	PROBE_MS = 10000,
 	PROBE_LONGEST_MS = 60000,
 	AGAIN_MS = 1000, /* when no task can be queued */
@@ -41,42 +38,6 @@ void upload_arm_locked(struct uploader *u, int64_t when_ms)
 	u->is_ticking = u->timer != 0;
 	if (!u->is_ticking)
 		log_err("upload: no memory for a timer, retries are late");
-}
-
-/* -- attempts that stand still -------------------------------------------------- */
-
-static uint64_t useful_bytes(const struct upload *up)
-{
-	uint64_t sent = atomic_load(&up->run->sent) - up->sent_before;
-
-	/* What is sent again does not count: it must not go on for ever. */
-	return (sent < up->size ? sent : up->size) +
-	       atomic_load(&up->run->filled);
-}
-
-void upload_watch_progress_locked(struct uploader *u, struct upload *up)
-{
-	up->sent_before = atomic_load(&up->run->sent);
-	up->seen = useful_bytes(up);
-	up->moved_ms = clock_mono_ms();
-	upload_arm_locked(u, up->moved_ms + WATCH_MS);
-}
-
-static void look_at_running_locked(struct uploader *u, struct upload *up,
-				   int64_t now) ACK_REQUIRES(u->lock)
-{
-	uint64_t useful = useful_bytes(up);
-	int64_t limit = u->env.conf.retry_deadline_ms +
-			(atomic_load(&up->run->is_sent) ? ANSWER_MS : SLACK_MS);
-
-	if (useful > up->seen || atomic_load(&up->run->is_completing)) {
-		up->seen = useful;
-		up->moved_ms = now;
-	}
-	if (now - up->moved_ms <= limit || up->has_stalled)
-		return;
-	up->has_stalled = true;
-	atomic_store(&up->run->cancel, true);
 }
 
 /* -- pauses ------------------------------------------------------------------------ */
@@ -259,14 +220,11 @@ static int64_t look_at_all_locked(struct uploader *u, int64_t now)
 
 	HASH_ITER(hh, u->uploads, up, tmp)
 	{
-		if (up->phase == UPLOAD_RUNNING) {
-			look_at_running_locked(u, up, now);
-			next = earlier(next, now + WATCH_MS);
-		} else if (up->phase == UPLOAD_PAUSED) {
-			look_at_paused_locked(u, up, now);
-			if (up->phase == UPLOAD_PAUSED && !u->is_down)
-				next = earlier(next, up->due_ms);
-		}
+		if (up->phase != UPLOAD_PAUSED)
+			continue;
+		look_at_paused_locked(u, up, now);
+		if (up->phase == UPLOAD_PAUSED && !u->is_down)
+			next = earlier(next, up->due_ms);
 	}
 	if (u->is_down && !u->is_probing) {
 		if (u->probe_ms <= now)
