@@ -100,7 +100,7 @@ static int check_conflict(struct work *w)
 	struct oss_ctl ctl = run_ctl(w->env, w->a->run);
 	struct oss_object o = {.size = 0};
 	struct staging_base base;
-	struct staging_props p = {NULL};
+	struct staging_props p = {.content_type = NULL};
 	bool asked;
 	uint64_t crc;
 	int rc = staging_get_props(w->a->s, &p);

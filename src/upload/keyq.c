@@ -18,6 +18,7 @@
  */
 #include "upload/keyq.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <uthash.h>
@@ -120,6 +121,7 @@ static void slot_drop_unused(struct keyq *q, struct slot *s)
 {
 	if (!s || s->tasks > 0)
 		return;
+	assert(q->slots); /* it stands there */
 	HASH_DEL(q->slots, s);
 	free(s->key);
 	free(s);

@@ -66,16 +66,17 @@ static bool may_begin(const struct part_group *g)
 	return g->jobs && g->running < g->limit;
 }
 
-static void forget_jobs_locked(struct part_group *g) ACK_REQUIRES(g->pool->lock)
+static void forget_jobs_locked(struct part_pool *p, struct part_group *g)
+	ACK_REQUIRES(p->lock)
 {
 	g->jobs = NULL;
-	g->pool->pending -= g->pending;
+	p->pending -= g->pending;
 	g->pending = 0;
 }
 
-static void run_one_locked(struct part_group *g) ACK_REQUIRES(g->pool->lock)
+static void run_one_locked(struct part_pool *p, struct part_group *g)
+	ACK_REQUIRES(p->lock)
 {
-	struct part_pool *p = g->pool;
 	struct part_job *job = g->jobs;
 	int rc;
 
@@ -88,7 +89,7 @@ static void run_one_locked(struct part_group *g) ACK_REQUIRES(g->pool->lock)
 	lock_acquire(&p->lock);
 	g->running--;
 	if (rc < 0) {
-		forget_jobs_locked(g);
+		forget_jobs_locked(p, g);
 		if (g->error == 0)
 			g->error = rc;
 	}
@@ -125,7 +126,7 @@ static void *pool_main(void *arg)
 			break;
 		if (g) {
 			p->busy++;
-			run_one_locked(g);
+			run_one_locked(p, g);
 			p->busy--;
 			in_time = true;
 		} else {
@@ -172,7 +173,7 @@ void part_group_free(struct part_group *g)
 		return;
 	p = g->pool;
 	lock_acquire(&p->lock);
-	forget_jobs_locked(g);
+	forget_jobs_locked(p, g);
 	while (g->running > 0)
 		cond_wait(&p->changed, &p->lock);
 	DL_DELETE(p->groups, g);
@@ -202,7 +203,7 @@ int part_group_wait(struct part_group *g)
 	lock_acquire(&p->lock);
 	while (g->jobs || g->running > 0) {
 		if (may_begin(g))
-			run_one_locked(g);
+			run_one_locked(p, g);
 		else
 			cond_wait(&p->changed, &p->lock);
 	}
@@ -214,9 +215,11 @@ int part_group_wait(struct part_group *g)
 
 void part_group_drop(struct part_group *g)
 {
-	lock_acquire(&g->pool->lock);
-	forget_jobs_locked(g);
-	lock_release(&g->pool->lock);
+	struct part_pool *p = g->pool;
+
+	lock_acquire(&p->lock);
+	forget_jobs_locked(p, g);
+	lock_release(&p->lock);
 }
 
 int part_group_error(struct part_group *g)

@@ -45,7 +45,7 @@ static const char *type_of(const struct upload_env *env, const char *key,
 int upload_props_make(const struct upload_env *env, struct staging *s,
 		      const char *key, uint64_t size, struct upload_props *out)
 {
-	struct staging_props p = {NULL};
+	struct staging_props p = {.content_type = NULL};
 	int rc = staging_get_props(s, &p);
 
 	if (rc < 0)

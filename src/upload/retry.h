@@ -14,7 +14,7 @@
 #include "oss/store.h"
 
 #define RETRY_FIRST_MS 1000
-#define RETRY_LONGEST_MS (5 * 60 * 1000)
+#define RETRY_LONGEST_MS 300000
 
 /** Before the try after `failures` (1, 2, ...) failed ones: 1 s doubling to 5
  *  minutes, a quarter more or less. */

@@ -347,7 +347,7 @@ bool upload_is_stored(struct upload_fix *f, const char *key, struct staging *s)
 
 struct cb_record upload_record(struct upload_fix *f, const char *key)
 {
-	struct cb_record r = {0}, *all = NULL;
+	struct cb_record r, *all = NULL;
 	size_t count = 0;
 
 	assert_int_equal(cblog_history(f->state.db, key, 1, &all, &count), 0);

@@ -637,7 +637,7 @@ static void random_writer_is_not_sent_early(void **state)
 
 static void set_meta(struct staging *s, const char *name, const char *value)
 {
-	struct staging_props p = {NULL};
+	struct staging_props p = {.content_type = NULL};
 
 	assert_int_equal(staging_get_props(s, &p), 0);
 	assert_int_equal(kvs_set(&p.meta, name, value), 0);

@@ -9,6 +9,8 @@
 #include "util/base.h"
 #include "util/clock.h"
 
+enum { DAY_MS = 24 * 3600000 };
+
 static struct upload_fix fix;
 static struct recall *recall;
 
@@ -204,7 +206,7 @@ static void retry_for_ends_it(void **state)
 	made = fake_store_callbacks(f->oss);
 	assert_true(made > 5);
 	assert_true(made < 40);
-	clock_advance_ms(24 * 3600 * 1000);
+	clock_advance_ms(DAY_MS);
 	assert_int_equal(keyq_drain(f->queue, clock_mono_ms() + 10000), 0);
 	assert_int_equal(fake_store_callbacks(f->oss), made);
 }

@@ -12,6 +12,8 @@ static const char callback[] = "url = http://app.example.com/oss\n"
 			       "retry_for = 1h\n"
 			       "allow_override = v";
 
+enum { HOUR_MS = 3600000, DAY_MS = 24 * HOUR_MS };
+
 static struct upload_fix fix;
 
 static int setup(void **state)
@@ -260,7 +262,7 @@ static void refused_file_waits_to_be_asked_for(void **state)
 	assert_int_equal(waiter_wait(&w), -EACCES);
 	staging_get_info(s, &info);
 	assert_true(info.next_try_ms == INT64_MAX);
-	clock_advance_ms(24 * 3600 * 1000);
+	clock_advance_ms(DAY_MS);
 	assert_int_equal(fake_store_calls(f->oss, FAKE_PUT), 1);
 	assert_int_equal(uploader_retry_now(f->up, s), 1);
 	assert_true(upload_pass_time(all_stored, f));
@@ -395,7 +397,7 @@ static void failed_close_is_void_with_the_next(void **state)
 	assert_int_equal(waiter_wait(&w), -EIO);
 	assert_int_equal(upload_whole(f, "k", "new", "d-2"), 0);
 	upload_wait_events(f, 3);
-	clock_advance_ms(3600 * 1000);
+	clock_advance_ms(HOUR_MS);
 	assert_true(fake_store_is(f->oss, "k", "new"));
 	assert_int_equal(fake_store_callbacks(f->oss), 1);
 	for (int i = 1; i < 3; i++) {
@@ -523,7 +525,7 @@ static void cancel_of_a_retrying_file_ends_its_retries(void **state)
 	assert_int_equal(uploader_submit(f->up, s, NULL, NULL), 0);
 	upload_wait_events(f, 1);
 	uploader_cancel(f->up, s);
-	clock_advance_ms(3600 * 1000);
+	clock_advance_ms(HOUR_MS);
 	assert_int_equal(keyq_drain(f->queue, clock_mono_ms() + 10000), 0);
 	assert_false(fake_store_has(f->oss, "k"));
 	assert_true(all_stored(f));
