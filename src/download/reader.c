@@ -271,7 +271,7 @@ static void collect_locked(struct read_cache *c, struct task *t)
 
 		if (n > BLOCK_SIZE - in)
 			n = BLOCK_SIZE - in;
-		if (have < in + n) { /* in one piece or not yet */
+		if (!b || have < in + n) { /* in one piece or not yet */
 			t->miss = t->at + (have > in ? have - in : 0);
 			return;
 		}

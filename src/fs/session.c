@@ -19,7 +19,7 @@
 #include <fuse_lowlevel.h>
 #include <linux/fuse.h>
 
-#include "fs/initfix.h"
+#include "fs/session_init.h"
 #include "util/base.h"
 #include "util/lock.h"
 #include "util/log.h"
@@ -194,9 +194,9 @@ static void process_init(struct session *s, struct buffer *b)
 
 	if (s->conf->clears_privileges)
 		flags |= FUSE_HANDLE_KILLPRIV_V2;
-	initfix_begin(b->buf.mem, b->buf.size, flags);
+	session_init_begin(b->buf.mem, b->buf.size, flags);
 	fuse_session_process_buf(s->se, &b->buf);
-	initfix_end();
+	session_init_end();
 	/* What was agreed on decides how large buffers are. */
 	free(b->buf.mem);
 	b->buf.mem = NULL;
@@ -372,7 +372,7 @@ static int start(struct session *s)
 
 	if (rc < 0)
 		return rc;
-	rc = initfix_install(s->se);
+	rc = session_init_install(s->se);
 	if (rc < 0)
 		log_warn("session: INIT stays as libfuse answers it: errno=%d",
 			 -rc);

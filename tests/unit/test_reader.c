@@ -14,6 +14,7 @@
 #define KIB ((uint64_t)1 << 10)
 #define MIB ((uint64_t)1 << 20)
 #define GIB ((uint64_t)1 << 30)
+#define BLOCK ((uint64_t)64 << 10)
 #define BUFFERS (32 * MIB)
 
 /* A store with one object "k" of version "v1", and a cache over it. */
@@ -103,13 +104,13 @@ static void small_object_is_one_get(void **state)
 		uint64_t size;
 		size_t step;
 	} cases[] = {
-		{"one byte",      1,                 4096      },
-		{"one page",      4096,              4096      },
-		{"in one read",   100 * KIB,         1 << 20   },
-		{"page by page",  100 * KIB,         4096      },
-		{"one window",    MIB,               128 * 1024},
-		{"a little more", MIB + 200 * KIB,   128 * 1024},
-		{"odd size",      5 * 64 * KIB + 17, 10000     },
+		{"one byte",      1,               4096     },
+		{"one page",      4096,            4096     },
+		{"in one read",   100 * KIB,       MIB      },
+		{"page by page",  100 * KIB,       4096     },
+		{"one window",    MIB,             128 * KIB},
+		{"a little more", MIB + 200 * KIB, 128 * KIB},
+		{"odd size",      5 * BLOCK + 17,  10000    },
 	};
 
 	(void)state;
@@ -161,7 +162,7 @@ static void random_reads_are_one_small_get_each(void **state)
 		read_at(&s, at / 4096 * 4096, 4096, 4096);
 	}
 	assert_true(pattern_store_calls(s.store) <= READS);
-	assert_true(bytes_given(&s) <= READS * 64 * KIB);
+	assert_true(bytes_given(&s) <= READS * BLOCK);
 	end(&s);
 }
 
@@ -176,7 +177,7 @@ static void miss_of_several_blocks_is_one_get(void **state)
 	assert_int_equal(pattern_store_calls(s.store), 1);
 	g = pattern_store_call(s.store, 0);
 	assert_int_equal(g.off, 500 * MIB);
-	assert_int_equal(g.len, MIB + 64 * KIB);
+	assert_int_equal(g.len, MIB + BLOCK);
 	end(&s);
 }
 
@@ -223,7 +224,7 @@ static void jump_ends_read_ahead(void **state)
 	read_at(&s, 900 * MIB, 4096, 4096);
 	before = bytes_given(&s);
 	read_at(&s, 700 * MIB, 4096, 4096);
-	assert_int_equal(bytes_given(&s) - before, 64 * KIB);
+	assert_int_equal(bytes_given(&s) - before, BLOCK);
 	end(&s);
 }
 
@@ -437,7 +438,7 @@ static void server_that_stands_still_times_out(void **state)
 
 static void pinned_buffers_do_not_stop_others(void **state)
 {
-	static const struct read_conf conf = {.buffer_bytes = 4 * 64 * KIB,
+	static const struct read_conf conf = {.buffer_bytes = 4 * BLOCK,
 					      .parallel = 4,
 					      .deadline_ms = TEST_DEADLINE_MS};
 	struct setup s;
@@ -658,7 +659,7 @@ static void run_models(uint64_t buffer_bytes, unsigned seed)
 
 static void any_reads_at_once_show_the_object(void **state)
 {
-	static const uint64_t budgets[] = {0, 64 * KIB, MIB, 4 * MIB, 32 * MIB};
+	static const uint64_t budgets[] = {0, BLOCK, MIB, 4 * MIB, 32 * MIB};
 	unsigned seed = (unsigned)clock_mono_ms();
 
 	(void)state;

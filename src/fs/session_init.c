@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs/initfix.h"
+#include "fs/session_init.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 /* To add to the answer that this thread is about to give; 0 outside of INIT. */
 static _Thread_local uint32_t added;
 
-void initfix_begin(const void *request, size_t len, uint32_t flags)
+void session_init_begin(const void *request, size_t len, uint32_t flags)
 {
 	struct fuse_init_in in;
 	const char *body =
@@ -30,7 +30,7 @@ void initfix_begin(const void *request, size_t len, uint32_t flags)
 		added = in.flags & flags;
 }
 
-void initfix_end(void)
+void session_init_end(void)
 {
 	added = 0;
 }
@@ -71,7 +71,7 @@ static ssize_t io_splice(int in, off_t *in_off, int out, off_t *out_off,
 	return splice(in, in_off, out, out_off, len, flags);
 }
 
-int initfix_install(struct fuse_session *se)
+int session_init_install(struct fuse_session *se)
 {
 	static const struct fuse_custom_io io = {
 		.read = io_read,
@@ -85,7 +85,7 @@ int initfix_install(struct fuse_session *se)
 
 #else
 
-int initfix_install(struct fuse_session *se)
+int session_init_install(struct fuse_session *se)
 {
 	(void)se;
 	return 0;

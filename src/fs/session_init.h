@@ -13,8 +13,8 @@
  * Layer    fs, for session.c.
  * Threads  begin and end on the thread that processes INIT.
  */
-#ifndef ACKFS_FS_INITFIX_H
-#define ACKFS_FS_INITFIX_H
+#ifndef ACKFS_FS_SESSION_INIT_H
+#define ACKFS_FS_SESSION_INIT_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -22,13 +22,13 @@
 struct fuse_session;
 
 /** After fuse_session_mount(). @return 0 or -errno */
-int initfix_install(struct fuse_session *se);
+int session_init_install(struct fuse_session *se);
 /**
  * The INIT request (header and body) that this thread processes next.
  * @param flags  of linux/fuse.h's fuse_init_out, to add where the kernel
  *               offers them
  */
-void initfix_begin(const void *request, size_t len, uint32_t flags);
-void initfix_end(void);
+void session_init_begin(const void *request, size_t len, uint32_t flags);
+void session_init_end(void);
 
 #endif
