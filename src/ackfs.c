@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -216,10 +217,24 @@ static int finish(struct daemon *d, int rc)
 	return left ? EXIT_FILES_LEFT : EXIT_SUCCESS;
 }
 
+/* Each staged file and each connection is a descriptor. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_warn("start: the limit of open files stays low: errno=%d",
+			 errno);
+}
+
 static int run(struct daemon *d)
 {
 	int rc;
 
+	raise_descriptor_limit();
 	block_signals(d);
 	rc = stack_build(&d->o, ready, d, &d->stack);
 	if (rc < 0)

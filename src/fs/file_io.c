@@ -205,14 +205,15 @@ int file_write_begin(struct handle *h, size_t len, uint64_t off, bool from_mmap,
 		return -EFBIG;
 	lock_acquire(&f->lock);
 	rc = file_make_writable_locked(f);
-	if (rc == 0)
-		rc = staging_write_begin(f->now, off, len);
+	if (rc == 0) {
+		*fd = staging_fd(f->now);
+		rc = *fd < 0 ? *fd : staging_write_begin(f->now, off, len);
+	}
 	if (rc < 0) {
 		lock_release(&f->lock);
 		return rc;
 	}
 	f->mmapped = f->mmapped || from_mmap;
-	*fd = staging_fd(f->now);
 	*at = off;
 	return 0;
 }
