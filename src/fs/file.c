@@ -260,6 +260,7 @@ void file_changed_locked(struct file *f, uint64_t size)
 	lock_acquire(&fs->tree.lock);
 	f->node->size = size;
 	f->node->mtime_ns = clock_real_ns();
+	node_drop_privileges(f->node);
 	tree_changed_locked(&fs->tree, f->node);
 	lock_release(&fs->tree.lock);
 }

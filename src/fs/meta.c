@@ -300,6 +300,8 @@ static int journal_change(struct fs *fs, struct node *n)
 
 static void apply_locked(struct node *n, const struct fs_meta_change *m)
 {
+	if ((m->set_uid || m->set_gid) && n->kind != NODE_DIR)
+		node_drop_privileges(n);
 	if (m->set_mode)
 		n->mode = (n->mode & S_IFMT) | (m->mode & 07777);
 	if (m->set_uid)

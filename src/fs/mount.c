@@ -214,8 +214,10 @@ static void closing(void *arg, uint64_t ino, uint32_t opcode, uint64_t unique)
 
 int mount_run(struct mount *m)
 {
-	const struct session_conf conf = {
-		.closing = closing, .arg = m->fs, .stop_fd = m->stop_fd};
+	const struct session_conf conf = {.closing = closing,
+					  .arg = m->fs,
+					  .stop_fd = m->stop_fd,
+					  .clears_privileges = true};
 
 	return session_run(m->session, &conf);
 }

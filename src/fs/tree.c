@@ -387,3 +387,11 @@ bool node_is_busy(const struct node *n)
 {
 	return n->refs || n->file;
 }
+
+void node_drop_privileges(struct node *n)
+{
+	n->mode &= ~(uint32_t)S_ISUID;
+	/* Without group execution it means mandatory locking. */
+	if (n->mode & S_IXGRP)
+		n->mode &= ~(uint32_t)S_ISGID;
+}

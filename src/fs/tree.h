@@ -140,6 +140,9 @@ bool tree_removed_since_locked(struct tree *t, struct node *dir,
 void node_object_id(const struct node *n, struct object_id *out);
 /** Note what is stored now. */
 int node_set_object(struct node *n, const struct object_id *id);
+/** What a write or a change of owner takes away: set-user-ID, set-group-ID (the
+ *  kernel leaves it to us: session_conf.clears_privileges). */
+void node_drop_privileges(struct node *n);
 /** Is there an open handle, staged bytes, or a pin? */
 bool node_is_busy(const struct node *n);
 
