@@ -179,7 +179,7 @@ static int pattern_body(struct exchange *x, uint64_t size, struct body **out,
 	crc = w.crc;
 	if (!rc)
 		rc = blob_writer_commit(&w, &blob);
-	if (rc < 0) {
+	if (rc) {
 		blob_writer_abort(&w);
 		return rc;
 	}
@@ -197,7 +197,7 @@ static int seed(struct exchange *x, const char *bucket, const char *prefix,
 	struct body *body;
 	int rc = like ? pattern_body(x, size, &body, md5) : -ENOMEM;
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	object_set_body(like, body);
 	object_set_md5(like, md5);

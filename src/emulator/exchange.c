@@ -16,6 +16,7 @@
 #include "emulator/store.h"
 #include "util/clock.h"
 #include "util/log.h"
+#include "util/strnum.h"
 
 int exchange_init(struct exchange *x, struct emulator *em, const char *method,
 		  const char *target)
@@ -118,6 +119,23 @@ static int check_conditions(struct exchange *x)
 	return 0;
 }
 
+/* As a header or a query parameter. */
+static int check_traffic_limit(struct exchange *x)
+{
+	const char *text = request_header(&x->req, "x-oss-traffic-limit");
+	uint64_t bits;
+
+	if (!text)
+		text = request_query(&x->req, "x-oss-traffic-limit");
+	if (!text)
+		return 0;
+	if (parse_u64(text, TRAFFIC_LIMIT_MIN, TRAFFIC_LIMIT_MAX, &bits) < 0)
+		return fail_argument(x, OE_INVALID_ARGUMENT, NULL,
+				     "x-oss-traffic-limit", text);
+	x->rate = bits / 8;
+	return 0;
+}
+
 static int begin(struct exchange *x)
 {
 	int rc = request_finish_headers(&x->req);
@@ -133,6 +151,8 @@ static int begin(struct exchange *x)
 		rc = auth_permission(x);
 	if (!rc)
 		rc = check_conditions(x);
+	if (!rc)
+		rc = check_traffic_limit(x);
 	if (!rc && x->op->begin)
 		rc = x->op->begin(x);
 	return rc;

@@ -99,6 +99,7 @@ struct exchange {
 	const char *callback_state; /* for the log: NULL, "ok", "failed" */
 	struct fault fault;  /* what is to go wrong; kind NONE: nothing */
 	struct form *form;   /* PostObject's parser */
+	uint64_t rate;       /* x-oss-traffic-limit in bytes; 0: none */
 	uint64_t connection; /* number, for the log */
 	int socket_fd;       /* -1 in tests */
 };

@@ -17,6 +17,9 @@
 #define OBJECT_KEY_MAX 1023
 #define OBJECT_META_MAX 8192
 #define OBJECT_TAGS_MAX 10
+/* x-oss-traffic-limit, bit/s. */
+#define TRAFFIC_LIMIT_MIN 245760
+#define TRAFFIC_LIMIT_MAX 838860800
 #define XML_BODY_MAX ((uint64_t)2 << 20)
 
 /** 3 to 63 of a-z 0-9 -, a letter or digit at both ends. */

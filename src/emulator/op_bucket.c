@@ -79,7 +79,7 @@ int list_buckets_finish(struct exchange *x)
 		return fail_argument(x, OE_INVALID_ARGUMENT, NULL, "max-keys",
 				     max_text);
 	rc = store_bucket_list(x->em->store, &list, &count);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	b = reply_xml(x, "ListAllMyBucketsResult");
 	owner_xml(b);
@@ -152,7 +152,7 @@ int put_bucket_finish(struct exchange *x)
 	snprintf(info.name, sizeof(info.name), "%s", x->req.bucket);
 	snprintf(info.acl, sizeof(info.acl), "%s", acl ? acl : "private");
 	rc = parse_bucket_configuration(x, &info);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	rc = store_bucket_create(x->em->store, &info);
 	/* Our own bucket again: fine where nothing changes. */
@@ -170,7 +170,7 @@ int delete_bucket_finish(struct exchange *x)
 	if (rc == -ENOTEMPTY)
 		return fail_with(x, OE_BUCKET_NOT_EMPTY, "BucketName",
 				 x->req.bucket);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	reply_status(x, 204);
 	return 0;
@@ -243,7 +243,7 @@ int bucket_info_finish(struct exchange *x)
 	struct buf *b;
 	int rc = bucket_of(x, &info);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	b = reply_xml(x, "BucketInfo");
 	info_xml(x, &info, b);
@@ -257,7 +257,7 @@ int bucket_location_finish(struct exchange *x)
 	struct buf *b;
 	int rc = bucket_of(x, &info);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	b = reply_xml(x, "LocationConstraint");
 	/* S3 clients take it for the region they sign with: any will do. */
@@ -273,7 +273,7 @@ int bucket_stat_finish(struct exchange *x)
 	struct buf *b;
 	int rc = store_bucket_stat(x->em->store, x->req.bucket, &st);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	b = reply_xml(x, "BucketStat");
 	xml_elemf(b, "Storage", "%" PRIu64, st.bytes);
@@ -290,7 +290,7 @@ int get_bucket_acl_finish(struct exchange *x)
 	struct buf *b;
 	int rc = bucket_of(x, &info);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	b = reply_xml(x, "AccessControlPolicy");
 	owner_xml(b);
@@ -305,7 +305,7 @@ int put_bucket_acl_finish(struct exchange *x)
 	struct bucket_info info;
 	int rc = bucket_of(x, &info);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	if (!acl || !acl_is_known(acl, true))
 		return fail_argument(x, OE_INVALID_ARGUMENT, NULL, "x-oss-acl",
@@ -323,7 +323,7 @@ int get_versioning_finish(struct exchange *x)
 	struct buf *b;
 	int rc = bucket_of(x, &info);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	b = reply_xml(x, "VersioningConfiguration");
 	if (info.versioning != VERSIONING_NONE)
@@ -344,7 +344,7 @@ int put_versioning_finish(struct exchange *x)
 	const char *status = NULL;
 	int rc = bucket_of(x, &info);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	if (xml_parse(buf_str(&x->sink.memory), x->sink.memory.len, &root) == 0)
 		status = xml_child_text(root, "Status");

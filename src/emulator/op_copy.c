@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CopyObject and UploadPartCopy (protocol 4.8, 5.4). */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -171,7 +172,7 @@ static int build_copy(struct exchange *x, const struct source *s,
 		rc = properties_read_tags(x, o);
 	if (!rc)
 		rc = check_size(x, s, o);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	o->mtime_ms = x->now_ms / 1000 * 1000;
 	o->restore_done_ms = 0;
@@ -223,8 +224,10 @@ static int copy_once(struct exchange *x)
 		rc = check_forbid_overwrite(x);
 	if (!rc)
 		rc = build_copy(x, &s, &o);
-	if (!rc)
-		rc = store_copy(x, &s, o);
+	if (rc)
+		return rc;
+	assert(o);
+	rc = store_copy(x, &s, o);
 	if (!rc)
 		reply_copy(x, &s, o);
 	return rc;

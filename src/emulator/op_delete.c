@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* DeleteObject and DeleteMultipleObjects (protocol 4.6, 4.7). */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -20,7 +21,7 @@ int delete_object_finish(struct exchange *x)
 
 	if (!rc)
 		rc = store_delete(x->em->store, x->req.bucket, x->req.key);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	reply_status(x, 204);
 	if (info.versioning != VERSIONING_NONE) {
@@ -131,13 +132,14 @@ int delete_multiple_finish(struct exchange *x)
 	const char *quiet;
 	int rc = store_bucket_info(x->em->store, x->req.bucket, &info);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	rc = check_digest(x);
 	if (!rc)
 		rc = parse_body(x, &root);
-	if (rc < 0)
+	if (rc)
 		return rc;
+	assert(root);
 	quiet = xml_child_text(root, "Quiet");
 	return delete_all(x, root, quiet && strcmp(quiet, "true") == 0, &info);
 }

@@ -150,7 +150,7 @@ int get_object_finish(struct exchange *x)
 		rc = check_readable(x, o);
 	if (!rc)
 		rc = reply_range(x, o);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	object_headers(x, link, o);
 	apply_overrides(x);
@@ -167,7 +167,7 @@ int get_meta_finish(struct exchange *x)
 
 	if (!rc)
 		rc = conditions_check(x, o, "");
-	if (rc < 0)
+	if (rc)
 		return rc;
 	reply_status(x, 200);
 	reply_stored(x, o);

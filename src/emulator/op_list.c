@@ -183,12 +183,12 @@ int list_v1_finish(struct exchange *x)
 	struct buf *b;
 	int rc = listing_init(&l, x);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	l.with_owner = true;
 	l.query.marker = text_of(x, "marker");
 	rc = fetch(&l, &page);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	b = reply_xml(x, "ListBucketResult");
 	head_xml(&l, &page, b);
@@ -258,12 +258,12 @@ int list_v2_finish(struct exchange *x)
 				   text_of(x, "list-type"));
 	if (!rc && *token)
 		rc = token_read(x, token, &marker);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	l.query.marker = *token ? buf_str(&marker) : text_of(x, "start-after");
 	l.with_owner = strcmp(owner, "true") == 0;
 	rc = fetch(&l, &page);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	b = reply_xml(x, "ListBucketResult");
 	v2_xml(&l, &page, token, b);

@@ -61,10 +61,10 @@ int initiate_finish(struct exchange *x)
 		rc = check_forbid_overwrite(x);
 	if (!rc)
 		rc = new_object(x, &proto);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	rc = store_upload_create(x->em->store, x->req.bucket, proto, id);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	proto = NULL; /* the store has it */
 	b = reply_xml(x, "InitiateMultipartUploadResult");
@@ -137,7 +137,7 @@ int upload_part_finish(struct exchange *x)
 
 	if (!rc)
 		rc = take_upload(x, &u);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	p.body = u.body;
 	etag_format(p.etag, u.digest, 0);
@@ -324,7 +324,7 @@ static int build_object(struct exchange *x, const struct selection *s,
 	int rc = store_upload_proto(x->em->store, x->req.bucket, x->req.key,
 				    upload_id(x), &proto);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	o = object_copy(proto, NULL);
 	body = join(s);
@@ -336,7 +336,7 @@ static int build_object(struct exchange *x, const struct selection *s,
 	o->type = OBJECT_MULTIPART;
 	o->mtime_ms = x->now_ms / 1000 * 1000;
 	rc = multipart_etag(s, o->etag);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	*out = take_ptr(o);
 	return 0;
@@ -369,7 +369,7 @@ int complete_finish(struct exchange *x)
 		rc = select_parts(x, &s);
 	if (!rc)
 		rc = build_object(x, &s, &o);
-	if (rc < 0)
+	if (rc)
 		return rc == DECIDED ? rc : fail_errno(x, rc);
 	rc = store_upload_complete(x->em->store, x->req.bucket, upload_id(x),
 				   object_get(o), forbids_overwrite(x));

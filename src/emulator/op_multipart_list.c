@@ -108,11 +108,11 @@ int list_parts_finish(struct exchange *x)
 
 	if (!rc)
 		rc = number_of(x, "part-number-marker", 0, 10000, &marker);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	rc = store_upload_parts(x->em->store, x->req.bucket, x->req.key,
 				text_of(x, "uploadId"), &l.parts, &l.count);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	parts_xml(x, &l, marker, max);
 	return 0;
@@ -265,10 +265,10 @@ int list_uploads_finish(struct exchange *x)
 	};
 	int rc = number_of(x, "max-uploads", 1, 1000, &q.max);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	rc = store_upload_list(x->em->store, x->req.bucket, &l.items, &l.count);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	uploads_xml(x, &q, &l);
 	return 0;

@@ -137,7 +137,7 @@ static int check_length_range(struct exchange *x)
 	uint64_t size = x->sink.blob.size;
 	int rc = check_policy(x, &range);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	if (size > range.max)
 		return fail(x, OE_ENTITY_TOO_LARGE);
@@ -256,7 +256,7 @@ int post_object_begin(struct exchange *x)
 
 	if (!rc)
 		rc = check_bucket(x);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	rc = form_new(kvs_get(&x->req.headers, "Content-Type"), &events, x,
 		      &x->form);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* PutObject and AppendObject (protocol 4.2, 4.9). */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -119,8 +120,9 @@ static int append_once(struct exchange *x, struct body *more, uint64_t position)
 	if (size + more->size > OBJECT_PUT_MAX)
 		return fail(x, OE_ENTITY_TOO_LARGE);
 	rc = appended(x, old, more, &o);
-	if (rc < 0)
+	if (rc)
 		return rc;
+	assert(o);
 	rc = store_replace(x->em->store, x->req.bucket, old, object_get(o));
 	if (rc < 0) {
 		object_put(o);
@@ -141,7 +143,7 @@ int append_finish(struct exchange *x)
 
 	if (!rc)
 		rc = take_upload(x, &u);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	do {
 		rc = append_once(x, u.body, position);

@@ -31,11 +31,11 @@ static int change_object(struct exchange *x, change_fn change, void *arg)
 		AUTO(object_putp) struct object *o = NULL;
 
 		rc = lookup_own(x, &old);
-		if (rc < 0)
+		if (rc)
 			return rc;
 		o = object_copy(old, NULL);
 		rc = o ? change(x, o, arg) : -ENOMEM;
-		if (rc < 0)
+		if (rc)
 			return rc;
 		rc = store_replace(x->em->store, x->req.bucket, old, o);
 		if (!rc)
@@ -52,7 +52,7 @@ int get_acl_finish(struct exchange *x)
 	struct buf *b;
 	int rc = lookup_own(x, &o);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	b = reply_xml(x, "AccessControlPolicy");
 	xml_open(b, "Owner");
@@ -100,7 +100,7 @@ int get_tagging_finish(struct exchange *x)
 	struct buf *b;
 	int rc = lookup_own(x, &o);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	b = reply_xml(x, "Tagging");
 	xml_open(b, "TagSet");
@@ -137,7 +137,7 @@ static int parse_tags(struct exchange *x, struct kvs *out)
 		if (!key)
 			return fail(x, OE_MALFORMED_XML);
 		rc = tags_add(x, out, key, value ? value : "");
-		if (rc < 0)
+		if (rc)
 			return rc;
 	}
 	return 0;
@@ -198,7 +198,7 @@ int put_symlink_finish(struct exchange *x)
 
 	if (!rc)
 		rc = new_object(x, &o);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	if (!EVP_Digest(buf_str(&target), target.len, md5, &len, EVP_md5(),
 			NULL) ||
@@ -226,7 +226,7 @@ int get_symlink_finish(struct exchange *x)
 	char etag[ETAG_MAX + 4];
 	int rc = lookup_own(x, &o);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
 	if (o->type != OBJECT_SYMLINK)
 		return fail(x, OE_NOT_SYMLINK);

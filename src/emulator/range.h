@@ -24,7 +24,8 @@ enum range_result {
  *                  does not fit gives the whole object)
  * @param suffix_is_error  a suffix longer than the object is 416 with the
  *                  standard rule; else the whole object as 206
- * @param off, len  set for RANGE_PARTIAL alone
+ * @param off  set for RANGE_PARTIAL alone
+ * @param len  likewise
  */
 enum range_result range_parse(const char *text, uint64_t size, bool standard,
 			      bool suffix_is_error, uint64_t *off,

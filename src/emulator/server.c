@@ -24,6 +24,7 @@
 
 #define CONNECTION_MEMORY ((size_t)512 << 10)
 #define CONNECTION_LIMIT 4000U
+#define BACKLOG 1024
 #define THREAD_STACK ((size_t)1 << 20)
 #define ADMIN_BODY_MAX ((uint64_t)1 << 20)
 
@@ -175,12 +176,20 @@ static ssize_t read_nothing(void *arg, uint64_t pos, char *buf, size_t max)
 	return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
+/* The cap on the answer's body. */
 static uint64_t rate_of(const struct exchange *x)
 {
-	bool own = x->fault.kind == FAULT_BANDWIDTH ||
-		   x->fault.kind == FAULT_TRICKLE;
+	if (x->fault.kind == FAULT_BANDWIDTH || x->fault.kind == FAULT_TRICKLE)
+		return x->fault.rate;
+	return x->rate ? x->rate : x->em->opt->bandwidth;
+}
 
-	return own ? x->fault.rate : x->em->opt->bandwidth;
+/* The same for the request's. */
+static uint64_t receive_rate(const struct exchange *x)
+{
+	if (x->fault.kind == FAULT_BANDWIDTH)
+		return x->fault.rate;
+	return x->rate ? x->rate : x->em->opt->bandwidth;
 }
 
 static bool needs_source(const struct exchange *x)
@@ -396,11 +405,7 @@ static enum MHD_Result receive(struct call *c, struct MHD_Connection *conn,
 		return reset(x);
 	}
 	if (k)
-		pace_bytes(&k->in, x->em->faults,
-			   x->fault.kind == FAULT_BANDWIDTH
-				   ? x->fault.rate
-				   : x->em->opt->bandwidth,
-			   len);
+		pace_bytes(&k->in, x->em->faults, receive_rate(x), len);
 	return MHD_YES;
 }
 
@@ -448,55 +453,78 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *conn, char *s)
 	return strlen(s);
 }
 
-static struct MHD_Daemon *start_daemon(struct server *s)
+/* A listening socket of our own: the port is known before the first request
+ * can arrive. */
+static int open_socket(const struct emu_options *opt, uint16_t *port)
 {
-	const struct emu_options *opt = s->em->opt;
 	struct sockaddr_in addr = {.sin_family = AF_INET,
 				   .sin_port = htons(opt->port)};
+	struct sockaddr *any = (struct sockaddr *)(void *)&addr;
+	socklen_t len = sizeof(addr);
+	AUTO_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int on = 1;
 
+	if (fd < 0)
+		return -errno;
 	inet_pton(AF_INET, opt->listen, &addr.sin_addr);
+	/* A restart on the same port does not wait for old connections. */
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    bind(fd, any, sizeof(addr)) < 0 || listen(fd, BACKLOG) < 0 ||
+	    getsockname(fd, any, &len) < 0)
+		return -errno;
+	*port = ntohs(addr.sin_port);
+	return take_fd(&fd);
+}
+
+static struct MHD_Daemon *start_daemon(struct server *s, int fd)
+{
 	return MHD_start_daemon(
 		MHD_USE_THREAD_PER_CONNECTION |
 			MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
 			MHD_USE_SUPPRESS_DATE_NO_CLOCK | MHD_USE_ITC |
 			MHD_USE_ERROR_LOG,
-		opt->port, NULL, NULL, on_request, s,
-		MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_SOCK_ADDR,
-		(struct sockaddr *)(void *)&addr, MHD_OPTION_URI_LOG_CALLBACK,
-		on_target, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+		0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER,
+		on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_URI_LOG_CALLBACK, on_target, s,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
 		MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
 		MHD_OPTION_CONNECTION_LIMIT, CONNECTION_LIMIT,
-		MHD_OPTION_THREAD_STACK_SIZE, THREAD_STACK,
-		MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024U, MHD_OPTION_END);
+		MHD_OPTION_THREAD_STACK_SIZE, THREAD_STACK, MHD_OPTION_END);
+}
+
+static int listen_and_serve(struct server *s)
+{
+	struct emulator *em = s->em;
+	int fd = open_socket(em->opt, &s->port);
+
+	if (fd < 0)
+		return fd;
+	em->url = str_printf("http://%s:%u", em->opt->listen, s->port);
+	s->daemon = em->url ? start_daemon(s, fd) : NULL;
+	if (!s->daemon) {
+		close(fd);
+		return -ENOMEM;
+	}
+	return 0; /* the daemon closes the socket */
 }
 
 int server_start(struct emulator *em, struct server **out)
 {
 	struct server *s = calloc(1, sizeof(*s));
-	const union MHD_DaemonInfo *info;
+	int rc;
 
 	if (!s)
 		return -ENOMEM;
 	s->em = em;
 	atomic_init(&s->connections, 0);
-	errno = 0;
-	s->daemon = start_daemon(s);
-	if (!s->daemon) {
-		int rc = errno ? -errno : -EIO;
-
+	rc = listen_and_serve(s);
+	if (rc < 0) {
 		log_err("server: cannot listen: address=%s port=%u error=%s",
 			em->opt->listen, em->opt->port, strerror(-rc));
 		free(s);
 		return rc;
-	}
-	info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT);
-	s->port = info ? info->port : em->opt->port;
-	em->url = str_printf("http://%s:%u", em->opt->listen, s->port);
-	if (!em->url) {
-		server_stop(s);
-		return -ENOMEM;
 	}
 	*out = s;
 	return 0;

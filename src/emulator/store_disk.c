@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <jansson.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -90,24 +91,19 @@ int disk_make_bucket(const struct store *s, const struct bucket_info *info)
 	return write_below(s, path, text);
 }
 
-static void remove_tree_of_folders(const char *path)
+static int remove_entry(const char *path, const struct stat *st, int type,
+			struct FTW *where)
 {
-	DIR *d = opendir(path);
-	const struct dirent *e;
+	(void)st;
+	(void)type;
+	(void)where;
+	return remove(path);
+}
 
-	if (!d)
-		return;
-	while ((e = readdir(d))) {
-		AUTO_FREE char *sub = str_printf("%s/%s", path, e->d_name);
-
-		if (strcmp(e->d_name, ".") == 0 ||
-		    strcmp(e->d_name, "..") == 0 || !sub)
-			continue;
-		if (unlink(sub) < 0)
-			remove_tree_of_folders(sub);
-	}
-	closedir(d);
-	rmdir(path);
+static void remove_tree(const char *path)
+{
+	if (nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS) < 0)
+		log_warn("store: cannot remove: folder=%s", LOG_Q(path));
 }
 
 int disk_remove_bucket(const struct store *s, const char *name)
@@ -116,7 +112,7 @@ int disk_remove_bucket(const struct store *s, const char *name)
 
 	if (!path)
 		return -ENOMEM;
-	remove_tree_of_folders(path);
+	remove_tree(path);
 	return 0;
 }
 
@@ -185,7 +181,7 @@ void disk_remove_upload(const struct store *s, const char *bucket,
 		str_printf("%s/buckets/%s/uploads/%s", s->dir, bucket, id);
 
 	if (path)
-		remove_tree_of_folders(path);
+		remove_tree(path);
 }
 
 /* ---- loading ---- */

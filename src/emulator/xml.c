@@ -215,12 +215,22 @@ int xml_parse(const char *data, size_t len, struct xml_node **out)
 	return 0;
 }
 
+/* Children move up behind their parent, so that one loop frees all. */
 void xml_free(struct xml_node *n)
 {
 	while (n) {
-		struct xml_node *next = n->next;
+		struct xml_node **end = &n->next;
+		struct xml_node *next;
 
-		xml_free(n->children);
+		if (n->children) {
+			struct xml_node *rest = n->next;
+
+			n->next = n->children;
+			while (*end)
+				end = &(*end)->next;
+			*end = rest;
+		}
+		next = n->next;
 		free(n->name);
 		free(n->text);
 		free(n);

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ackfs-emulator as it runs: curl at its port, faults, callbacks, other clients.
 # bats file_tags=asan
+# shellcheck disable=SC2016 # ${...} is the callback's, not the shell's
 
 load lib/emulator
 
@@ -451,7 +452,7 @@ callback() {
 	cmp small m/small && cmp large m/large
 	mv m/small m/moved
 	mkdir m/dir
-	is "$(ls m | paste -sd ' ')" 'dir large moved'
+	is "$(find m -mindepth 1 -printf '%P\n' | sort | paste -sd ' ')" 'dir large moved'
 	rm m/large
 	fusermount -u m || fusermount3 -u m
 	is "$(emulator_log 'all(r["status"] < 300 or r["status"] == 404 for r in log)')" True

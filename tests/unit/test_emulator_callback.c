@@ -185,7 +185,7 @@ static void five_kilobytes_are_the_limit(void **state)
 
 	(void)state;
 	buf_adds(&json, "{" U ",\"callbackBody\":\"");
-	for (size_t i = frame; i < CALLBACK_MAX_BASE64 / 4 * 3; i++)
+	for (size_t i = frame; i < (size_t)CALLBACK_MAX_BASE64 / 4 * 3; i++)
 		buf_addc(&json, 'b');
 	buf_adds(&json, "\"}");
 	assert_int_equal(parse(&opt, buf_str(&json), NULL, &c), OE_NONE);
@@ -259,7 +259,8 @@ static void answers_are_judged(void **state)
 		callback_judge(&opt, cases[i].length, &r);
 		if (r.ok != !cases[i].message)
 			fail_msg("%s: ok=%d", cases[i].name, r.ok);
-		if (cases[i].message && strcmp(r.message, cases[i].message))
+		if (cases[i].message &&
+		    strcmp(r.message, cases[i].message) != 0)
 			fail_msg("%s: %s", cases[i].name, r.message);
 	}
 	opt.quirks.scalars_are_json = true;
