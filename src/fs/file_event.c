@@ -133,6 +133,28 @@ void fs_upload_event(void *arg, struct staging *s,
 	file_put(f);
 }
 
+/* Its parts will go out: with the metadata that it has so far. */
+void fs_settle_props(void *arg, struct staging *s)
+{
+	struct fs *fs = arg;
+	struct staging_props props;
+	char key[1024];
+	struct file *f;
+
+	staging_key(s, key);
+	f = file_of_staging(fs, key);
+	if (!f)
+		return;
+	lock_acquire(&f->lock);
+	if (f->now == s && staging_state_of(s) == STAGING_OPEN &&
+	    file_make_props_locked(f, &props) == 0) {
+		(void)staging_set_props(s, &props);
+		staging_props_release(&props);
+	}
+	lock_release(&f->lock);
+	file_put(f);
+}
+
 /* The same bytes under another ETag: whoever asks for the old one is told that
  * the object has changed. */
 void fs_recalled(void *arg, const char *key, const struct object_id *id)

@@ -100,7 +100,8 @@ void fs_free(struct fs *fs);
 int fs_recover(struct fs *fs);
 
 /* The uploader's hooks. */
-/** For the uploader's `recalled`. */
+/** For the uploader's `settle_props` and `recalled`. */
+void fs_settle_props(void *fs, struct staging *s);
 void fs_recalled(void *fs, const char *key, const struct object_id *id);
 void fs_upload_event(void *fs, struct staging *s,
 		     const struct upload_outcome *o);

@@ -321,9 +321,13 @@ static int begin_run(struct part_job *job)
 	struct multipart *m =
 		(struct multipart *)((char *)job -
 				     offsetof(struct multipart, begin_job));
+	const struct uploader_deps *deps = &m->env->deps;
 	struct oss_reply reply;
-	int rc = upload_props_make(m->env, m->s, m->key, UINT64_MAX, &m->begun);
+	int rc;
 
+	if (deps->settle_props)
+		deps->settle_props(deps->settle_arg, m->s);
+	rc = upload_props_make(m->env, m->s, m->key, UINT64_MAX, &m->begun);
 	if (rc == 0) {
 		upload_props_drop_times(&m->begun);
 		rc = multipart_initiate(m, &m->begun, &reply);

@@ -90,6 +90,11 @@ struct uploader_deps {
 	void (*event)(void *arg, struct staging *s,
 		      const struct upload_outcome *o);
 	void *event_arg;
+	/* Parts of an OPEN file will go out: give it its properties as they are
+	   known now (staging_set_props), so that they need not be set by a
+	   copy in the end.  On a worker thread; may be NULL. */
+	void (*settle_props)(void *arg, struct staging *s);
+	void *settle_arg;
 	/* A callback was made again: the object of this key has another
 	   identity now, with the same content (upload/recall.h). On a worker
 	   thread; may be NULL. */
