@@ -398,7 +398,11 @@ void stack_hurry(struct stack *s)
 
 static bool is_quiet(struct stack *s, bool serving)
 {
+	struct uploader_totals t;
+
+	uploader_totals(s->uploader, &t);
 	return !(serving && file_count_open(s->fs)) &&
+	       t.waiting + t.running == 0 &&
 	       !keyq_running(s->queue, KEYQ_UPLOAD) &&
 	       !keyq_waiting(s->queue, KEYQ_UPLOAD) &&
 	       !keyq_running(s->queue, KEYQ_META) &&
@@ -439,6 +443,7 @@ void stack_free(struct stack *s)
 		return;
 	mount_free(s->mount);
 	/* No task runs any more, no timer starts one; then what they used. */
+	uploader_break_off(s->uploader);
 	if (s->queue)
 		keyq_stop(s->queue);
 	recall_free(s->recall);

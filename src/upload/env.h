@@ -16,7 +16,7 @@
 
 struct part_pool;
 
-/** Constant while uploads run. */
+/** Constant while uploads run, is_ending excepted. */
 struct upload_env {
 	struct uploader_conf conf; /* strings owned by the uploader */
 	struct uploader_deps deps;
@@ -29,6 +29,7 @@ struct upload_env {
 		void (*release)(void *arg);
 		void *arg;
 	} recall;
+	atomic_bool is_ending;   /* the mount ends: break off what takes long */
 	int64_t started_real_ms; /* files closed before were perhaps sent by
 				    another run */
 };

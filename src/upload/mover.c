@@ -145,6 +145,7 @@ static int copy(struct work *w)
 		.callback_urls = w->callback.url_count,
 		.keep_acl = false,
 		.deadline_ms = clock_mono_ms() + w->env->conf.retry_deadline_ms,
+		.cancel = &w->env->is_ending,
 	};
 
 	return object_copy(&w->env->deps.store, w->env->parts, &c, &w->put);

@@ -299,6 +299,8 @@ static void copy_failed(struct recall *r, const char *key, int rc,
 {
 	char text[384];
 
+	if (rc == -ECANCELED) /* the mount ends: it stays due */
+		return;
 	oss_reply_describe(reply, text, sizeof(text));
 	if (rc == -ESTALE || rc == -ENOENT ||
 	    retry_judge(rc, reply) == RETRY_BY_HAND) {
@@ -367,6 +369,7 @@ static void call_again(struct recall *r, const char *key,
 		.callback = &headers,
 		.keep_acl = true,
 		.deadline_ms = began + r->env->conf.retry_deadline_ms,
+		.cancel = &r->env->is_ending,
 	};
 	int rc = rebuild(r, rec, &cb);
 
@@ -395,7 +398,8 @@ static void repeat_one(struct repeat *p)
 	struct recall *r = p->r;
 	const struct store *store = &r->env->deps.store;
 	struct oss_ctl ctl = {.deadline_ms = clock_mono_ms() +
-					     r->env->conf.retry_deadline_ms};
+					     r->env->conf.retry_deadline_ms,
+			      .cancel = &r->env->is_ending};
 	struct oss_object head = {.size = 0};
 	struct cb_record rec;
 	struct object_id id;

@@ -93,6 +93,21 @@ void uploader_stop(struct uploader *u)
 	lock_release(&u->lock);
 }
 
+void uploader_break_off(struct uploader *u)
+{
+	struct upload *up, *tmp;
+
+	if (!u)
+		return;
+	lock_acquire(&u->lock);
+	atomic_store(&u->env.is_ending, true);
+	HASH_ITER(hh, u->uploads, up, tmp)
+	{
+		atomic_store(&up->run->cancel, true);
+	}
+	lock_release(&u->lock);
+}
+
 void uploader_free(struct uploader *u)
 {
 	struct upload *up, *tmp;

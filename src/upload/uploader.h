@@ -109,6 +109,10 @@ struct uploader_deps {
 
 int uploader_new(const struct uploader_conf *conf,
 		 const struct uploader_deps *deps, struct uploader **out);
+/** Break off uploads, callbacks made again and copies of objects that run, and
+ *  whatever still begins: the mount ends, the journal has them. Before
+ *  keyq_stop(). */
+void uploader_break_off(struct uploader *u);
 /** After keyq_free(): its timer is stopped; the wheel may go. */
 void uploader_stop(struct uploader *u);
 /** Nothing may run any more. NULL is fine. */

@@ -168,7 +168,7 @@ void upload_note_failure_locked(struct uploader *u, int rc,
 				const char *error) ACK_REQUIRES(u->lock);
 /** OSS answered: an outage is over. */
 void upload_note_answer_locked(struct uploader *u) ACK_REQUIRES(u->lock);
-/** Make all that is PAUSED due, by-hand ones where asked. @return how many */
+/** Queue all that is PAUSED, by-hand ones where asked. @return how many */
 size_t upload_wake_locked(struct uploader *u, bool by_hand_too)
 	ACK_REQUIRES(u->lock);
 

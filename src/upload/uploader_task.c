@@ -210,11 +210,13 @@ static bool is_held_up_locked(struct uploader *u, const struct upload *up,
 	return true;
 }
 
-static void begin(struct upload *up)
+static void begin_locked(struct uploader *u, struct upload *up)
+	ACK_REQUIRES(u->lock)
 {
 	struct upload_run *run = up->run;
 
-	atomic_store(&run->cancel, up->is_cancelled);
+	atomic_store(&run->cancel,
+		     up->is_cancelled || atomic_load(&u->env.is_ending));
 	atomic_store(&run->is_sent, false);
 	if (!up->stream)
 		atomic_store(&run->sent, 0);
@@ -232,7 +234,7 @@ static void run_attempt(struct uploader *u, struct upload *up,
 	lock_acquire(&u->lock);
 	held_up = is_held_up_locked(u, up, f);
 	if (!held_up)
-		begin(up);
+		begin_locked(u, up);
 	a.stream = take_ptr(up->stream);
 	lock_release(&u->lock);
 	if (held_up) {

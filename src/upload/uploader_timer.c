@@ -42,18 +42,17 @@ void upload_arm_locked(struct uploader *u, int64_t when_ms)
 
 /* -- pauses ------------------------------------------------------------------------ */
 
-static void look_at_paused_locked(struct uploader *u, struct upload *up,
-				  int64_t now) ACK_REQUIRES(u->lock)
+static void resume_locked(struct uploader *u, struct upload *up, int64_t now)
+	ACK_REQUIRES(u->lock)
 {
-	int rc;
+	int rc = upload_queue_locked(u, up);
 
-	if (u->is_down || up->due_ms > now || !up->line)
-		return;
-	rc = upload_queue_locked(u, up);
 	if (rc == -ESHUTDOWN)
 		up->due_ms = INT64_MAX;
 	else if (rc < 0)
 		up->due_ms = now + AGAIN_MS;
+	if (rc < 0)
+		upload_arm_locked(u, up->due_ms);
 }
 
 size_t upload_wake_locked(struct uploader *u, bool by_hand_too)
@@ -64,14 +63,12 @@ size_t upload_wake_locked(struct uploader *u, bool by_hand_too)
 
 	HASH_ITER(hh, u->uploads, up, tmp)
 	{
-		if (up->phase != UPLOAD_PAUSED ||
+		if (up->phase != UPLOAD_PAUSED || !up->line ||
 		    (up->due_ms == INT64_MAX && !by_hand_too))
 			continue;
-		up->due_ms = now;
+		resume_locked(u, up, now);
 		count++;
 	}
-	if (count > 0)
-		upload_arm_locked(u, now);
 	return count;
 }
 
@@ -86,9 +83,8 @@ size_t uploader_retry_now(struct uploader *u, struct staging *s)
 		count = upload_wake_locked(u, true);
 	} else {
 		up = upload_find_locked(u, staging_id(s));
-		if (up && up->phase == UPLOAD_PAUSED) {
-			up->due_ms = clock_mono_ms();
-			upload_arm_locked(u, up->due_ms);
+		if (up && up->phase == UPLOAD_PAUSED && up->line) {
+			resume_locked(u, up, clock_mono_ms());
 			count = 1;
 		}
 	}
@@ -222,7 +218,8 @@ static int64_t look_at_all_locked(struct uploader *u, int64_t now)
 	{
 		if (up->phase != UPLOAD_PAUSED)
 			continue;
-		look_at_paused_locked(u, up, now);
+		if (!u->is_down && up->due_ms <= now && up->line)
+			resume_locked(u, up, now);
 		if (up->phase == UPLOAD_PAUSED && !u->is_down)
 			next = earlier(next, up->due_ms);
 	}
