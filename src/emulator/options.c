@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "emulator/callback_key.h"
 #include "util/buf.h"
 #include "util/fileio.h"
 #include "util/strnum.h"
@@ -37,155 +38,168 @@ struct option_row {
 };
 
 #define AT(field) offsetof(struct emu_options, field)
+#define FIRST_OPEN QUIRK(empty_url_is_no_callback)
 #define QUIRK(field) offsetof(struct emu_options, quirks.field)
 
 static const struct option_row rows[] = {
 	{"dir",		       OPT_TEXT,        AT(dir),                         "DIR",
-	 "where buckets and the callback key are kept (made when missing)"										      },
+	 "where buckets and the callback key are kept (made when missing)"										 },
 	{"port",		      OPT_PORT,        AT(port),                        "N",
-	 "port to listen on; 0, the default, picks one and prints it"											   },
+	 "port to listen on; 0, the default, picks one and prints it"										      },
 	{"listen",		    OPT_TEXT,        AT(listen),                      "ADDRESS",
-	 "IPv4 address to listen on (127.0.0.1)"														},
+	 "IPv4 address to listen on (127.0.0.1)"													   },
 	{"port-file",                 OPT_TEXT,        AT(port_file),                   "FILE",
-	 "write the port there when ready"														      },
+	 "write the port there when ready"														 },
 	{"bucket",		    OPT_BUCKET,      0,                               "NAME",
-	 "make this bucket unless it exists; may be repeated"												   },
+	 "make this bucket unless it exists; may be repeated"											      },
 	{"region",		    OPT_TEXT,        AT(region),                      "REGION",
-	 "region of V4 signatures (cn-hangzhou)"														},
+	 "region of V4 signatures (cn-hangzhou)"													   },
 	{"base-host",                 OPT_TEXT,        AT(base_host),                   "HOST",
-	 "a host name with dots that is no bucket's (path addressing)"											  },
+	 "a host name with dots that is no bucket's (path addressing)"										     },
 	{"access-key-id",             OPT_TEXT,        AT(access_key_id),               "ID",
-	 "(ACKFS_EMULATOR_ACCESS_KEY_ID, else " DEFAULT_ID ")"												  },
+	 "of the key (ACKFS_EMULATOR_ACCESS_KEY_ID, else " DEFAULT_ID ")"										  },
 	{"access-key-secret-file",    OPT_SECRET_FILE, AT(access_key_secret),
-	 "FILE",										   "(ACKFS_EMULATOR_ACCESS_KEY_SECRET, else " DEFAULT_SECRET ")"},
+	 "FILE",										   "its secret (ACKFS_EMULATOR_ACCESS_KEY_SECRET, else " DEFAULT_SECRET
+	 ")"															       },
 	{"security-token-file",       OPT_SECRET_FILE, AT(security_token),              "FILE",
-	 "makes it an STS key (ACKFS_EMULATOR_SECURITY_TOKEN)"												  },
+	 "makes it an STS key (ACKFS_EMULATOR_SECURITY_TOKEN)"											     },
 	{"anonymous",                 OPT_FLAG,        AT(anonymous),                   NULL,
-	 "requests without a signature may do everything"												       },
+	 "requests without a signature may do everything"												  },
 	{"log",		       OPT_TEXT,        AT(log),                         "FILE",
-	 "request log, a JSON line each; - is standard output"												  },
+	 "request log, a JSON line each; - is standard output"											     },
 	{"fast",		      OPT_FLAG,        AT(fast),                        NULL,
-	 "for benchmarks: ETags from CRC-64 instead of MD5"												     },
+	 "for benchmarks: ETags from CRC-64 instead of MD5"												},
 	{"durable",                   OPT_FLAG,        AT(durable),                     NULL,
-	 "fsync before answering; else the page cache is trusted"											       },
-	{"latency-ms",                OPT_MS,          AT(latency_ms),                  "N",       "added to every answer"                                      },
+	 "fsync before answering; else the page cache is trusted"											  },
+	{"latency-ms",                OPT_MS,          AT(latency_ms),                  "N",       "added to every answer"                                 },
 	{"bandwidth",                 OPT_SIZE,        AT(bandwidth),                   "BYTES",
-	 "a second, for each connection and direction (K, M, G)"												},
+	 "a second, for each connection and direction (K, M, G)"											   },
 	{"restore-ms",                OPT_MS,          AT(restore_ms),                  "N",
-	 "how long restoring an archived object takes (0)"												      },
+	 "how long restoring an archived object takes (0)"												 },
 	{"forbid-private-callbacks",  OPT_FLAG,        AT(forbid_private_callbacks),
-	 NULL,										     "refuse private callback addresses, as OSS does"             },
+	 NULL,										     "refuse private callback addresses, as OSS does"        },
 	{"callback-timeout-ms",       OPT_MS,          AT(callback_timeout_ms),         "N",
-	 "OSS's five seconds (5000)"															    },
+	 "OSS's five seconds (5000)"														       },
 	{"callback-answer-max",       OPT_SIZE,        AT(callback_answer_max),         "BYTES",
-	 "largest answer of an application (1M)"														},
+	 "largest answer of an application (1M)"													   },
 	{"callback-ca",               OPT_TEXT,        AT(callback_ca),                 "FILE",
-	 "certificates that https callbacks are checked with"												   },
+	 "certificates that https callbacks are checked with"											      },
 	{"callback-key-bits",         OPT_NUMBER,      AT(callback_key_bits),           "N",
-	 "of the RSA key, when it is made (512, as OSS's)"												      },
+	 "of the RSA key, when it is made (512, as OSS's)"												 },
 	{"public-url",                OPT_TEXT,        AT(public_url),                  "URL",
-	 "x-oss-pub-key-url; default: this server's own"													},
+	 "x-oss-pub-key-url; default: this server's own"												   },
 
 	{"empty-url-is-no-callback",  OPT_FLAG,        QUIRK(empty_url_is_no_callback),
-	 NULL,										     "an empty callbackUrl means none, not an error"              },
+	 NULL,										     "an empty callbackUrl means none, not an error"         },
 	{"unknown-variable-is-empty", OPT_FLAG,
 	 QUIRK(unknown_variable_is_empty),					      NULL,
-	 "${foo} becomes nothing, not an error"														 },
+	 "${foo} becomes nothing, not an error"													    },
 	{"undefined-var-is-null",     OPT_FLAG,        QUIRK(undefined_var_is_null),    NULL,
-	 "an undefined ${x:name} in JSON: null, not \"\""												       },
+	 "an undefined ${x:name} in JSON: null, not \"\""												  },
 	{"vars-must-be-lower-case",   OPT_FLAG,        QUIRK(vars_must_be_lower_case),
-	 NULL,										     "callback-var keys with capitals are refused"                },
+	 NULL,										     "callback-var keys with capitals are refused"           },
 	{"vars-may-be-any-type",      OPT_FLAG,        QUIRK(vars_may_be_any_type),     NULL,
-	 "callback-var values that are no strings are taken"												    },
+	 "callback-var values that are no strings are taken"											       },
 	{"bare-strings-in-quotes",    OPT_FLAG,        QUIRK(bare_strings_in_quotes),
-	 NULL,										     "a string variable inside quotes brings none of its own"     },
+	 NULL,										     "a string variable inside quotes brings none of its own"},
 	{"empty-number-is-nothing",   OPT_FLAG,        QUIRK(empty_number_is_nothing),
-	 NULL,										     "an empty imageInfo in JSON: nothing, not null"              },
+	 NULL,										     "an empty imageInfo in JSON: nothing, not null"         },
 	{"escape-non-ascii",          OPT_FLAG,        QUIRK(escape_non_ascii),         NULL,
-	 "\\u escapes in JSON bodies, not raw UTF-8"													    },
+	 "\\u escapes in JSON bodies, not raw UTF-8"												       },
 	{"space-as-plus",             OPT_FLAG,        QUIRK(space_as_plus),            NULL,
-	 "a space in form bodies: +, not %20"														   },
+	 "a space in form bodies: +, not %20"													      },
 	{"crc64-is-number",           OPT_FLAG,        QUIRK(crc64_is_number),          NULL,
-	 "${crc64} in JSON: a number, not a string"													     },
+	 "${crc64} in JSON: a number, not a string"													},
 	{"scalars-are-json",          OPT_FLAG,        QUIRK(scalars_are_json),         NULL,
-	 "an application may answer 123 or \"x\""													       },
+	 "an application may answer 123 or \"x\""													  },
 	{"timeout-is-total",          OPT_FLAG,        QUIRK(timeout_is_total),         NULL,
-	 "the five seconds are for all URLs together"													   },
+	 "the five seconds are for all URLs together"												      },
 	{"report-first-failure",      OPT_FLAG,        QUIRK(report_first_failure),     NULL,
-	 "of several URLs that fail, not the last"													      },
+	 "of several URLs that fail, not the last"													 },
 	{"no-certificate-check",      OPT_FLAG,        QUIRK(no_certificate_check),     NULL,
-	 "https callbacks go to anybody"															},
+	 "https callbacks go to anybody"														   },
 	{"missing-date-is-400",       OPT_FLAG,        QUIRK(missing_date_is_400),      NULL,
-	 "InvalidArgument, not AccessDenied"														    },
+	 "InvalidArgument, not AccessDenied"													       },
 	{"v4-takes-rfc1123-date",     OPT_FLAG,        QUIRK(v4_takes_rfc1123_date),    NULL,
-	 "in x-oss-date"																	},
+	 "in x-oss-date"																   },
 	{"no-canonical-request",      OPT_FLAG,        QUIRK(no_canonical_request),     NULL,
-	 "V4 mismatches come without <CanonicalRequest>"													},
+	 "V4 mismatches come without <CanonicalRequest>"												   },
 	{"suffix-over-length-is-416", OPT_FLAG,
 	 QUIRK(suffix_over_length_is_416),					      NULL,
-	 "bytes=-N longer than the object, standard behaviour"												  },
+	 "bytes=-N longer than the object, standard behaviour"											     },
 	{"refuse-path-style",         OPT_FLAG,        QUIRK(refuse_path_style),        NULL,
-	 "SecondLevelDomainForbidden, as on OSS's own domains"												  },
+	 "SecondLevelDomainForbidden, as on OSS's own domains"											     },
 	{"copy-limit-1g",             OPT_FLAG,        QUIRK(copy_limit_1g),            NULL,
-	 "CopyObject up to 1 GiB, the 2021 page's limit"													},
+	 "CopyObject up to 1 GiB, the 2021 page's limit"												   },
 
-	{"help",		      OPT_HELP,        0,			       NULL,      "this text"						  },
-	{"version",                   OPT_VERSION,     0,                               NULL,      ""							   },
+	{"help",		      OPT_HELP,        0,			       NULL,      "this text"                                             },
+	{"version",                   OPT_VERSION,     0,                               NULL,      "the version"                                           },
 };
 
 enum { ROWS = ARRAY_LEN(rows) };
 
+static const char intro[] =
+	"Usage: ackfs-emulator --dir DIR [OPTIONS]\n"
+	"\n"
+	"A local server that speaks the protocol of Alibaba Cloud OSS, strict\n"
+	"about signatures, and performs upload callbacks as OSS does.  For\n"
+	"demonstrations and tests.  Clients that sign as for Amazon S3 get S3's\n"
+	"dialect of the same operations.  When ready it prints one line:\n"
+	"  ackfs-emulator: ready: url=http://127.0.0.1:PORT\n"
+	"\n";
+
+static const char open_points[] =
+	"\nWhat OSS's documentation leaves open (default: its most likely "
+	"meaning):\n";
+
+static const char admin[] =
+	"\n"
+	"While it runs, on the same port, from this machine alone:\n"
+	"  POST /-/faults        what is to go wrong, an object or an array:\n"
+	"      {\"operation\":\"Put*\",\"key\":\"in/*\",\"count\":3,"
+	"\"fault\":\"reset_after\"}\n"
+	"      operation, bucket, key: globs; a key glob without a slash looks at\n"
+	"      the last component.  count, skip, probability and seed: how often.\n"
+	"      Faults: status html (with status, code, message), garbage,\n"
+	"      reset_before, reset_during (bytes), reset_stored (before the\n"
+	"      callback), reset_after, stall, stall_after (ms; 0 until cleared),\n"
+	"      latency (ms), bandwidth, trickle (rate), truncate (bytes),\n"
+	"      wrong_crc, corrupt.  Of the operation Callback: status, skip (both\n"
+	"      with body), timeout, refuse, stall.\n"
+	"  GET /-/faults         the rules and their hits\n"
+	"  DELETE /-/faults      all of them, or ?id=N\n"
+	"  GET /-/stats          counters; DELETE sets them to zero\n"
+	"  POST /-/clock         {\"skew_ms\":N}: the server's clock\n"
+	"  POST /-/credentials   {\"access_key_id\":..., "
+	"\"access_key_secret\":...,\n"
+	"      \"security_token\":..., \"expires\":SECONDS}; DELETE "
+	"?access_key_id=ID\n"
+	"  POST /-/seed          {\"bucket\":..., \"prefix\":..., \"count\":N,"
+	"\n"
+	"      \"size\":N, \"first\":N}: objects in memory, for listings\n"
+	"And from anywhere:\n"
+	"  GET " CALLBACK_KEY_PATH "   what callbacks are verified with\n";
+
+static void print_row(const struct option_row *row)
+{
+	char left[48];
+
+	snprintf(left, sizeof(left), "--%s%s%s", row->name,
+		 row->argument ? " " : "", row->argument ? row->argument : "");
+	printf("  %-32s %s\n", left, row->help);
+}
+
 static void print_help(void)
 {
-	printf("Usage: ackfs-emulator --dir DIR [OPTIONS]\n"
-	       "\n"
-	       "A local server that speaks the protocol of Alibaba Cloud OSS, "
-	       "strict about\n"
-	       "signatures, and performs upload callbacks as OSS does.  For "
-	       "demonstrations\n"
-	       "and tests.  When ready it prints one line:\n"
-	       "  ackfs-emulator: ready: url=http://127.0.0.1:PORT\n"
-	       "\n");
+	fputs(intro, stdout);
 	for (size_t i = 0; i < ROWS; i++) {
-		char left[48];
-
-		if (rows[i].offset == QUIRK(empty_url_is_no_callback) &&
-		    rows[i].type == OPT_FLAG)
-			printf("\nWhat OSS's documentation leaves open "
-			       "(default: its most likely meaning):\n");
+		if (rows[i].type == OPT_FLAG && rows[i].offset == FIRST_OPEN)
+			fputs(open_points, stdout);
 		if (rows[i].type == OPT_HELP)
 			printf("\n");
-		snprintf(left, sizeof(left), "--%s%s%s", rows[i].name,
-			 rows[i].argument ? " " : "",
-			 rows[i].argument ? rows[i].argument : "");
-		printf("  %-32s %s\n", left, rows[i].help);
+		print_row(&rows[i]);
 	}
-	printf("\n"
-	       "While it runs, on the same port, from this machine alone:\n"
-	       "  GET|POST|DELETE /-/faults   what is to go wrong: "
-	       "{\"operation\":\"Put*\",\n"
-	       "      \"key\":\"in/*\",\"count\":3,\"fault\":\"reset_after\"}; "
-	       "also bucket, skip, probability,\n"
-	       "      seed, status, code, message, ms, bytes, rate, body.  "
-	       "Faults: status html\n"
-	       "      garbage reset_before reset_during reset_stored "
-	       "reset_after stall stall_after\n"
-	       "      latency bandwidth trickle truncate wrong_crc corrupt; "
-	       "and for the operation\n"
-	       "      Callback: status skip timeout refuse stall\n"
-	       "  GET|DELETE /-/stats         counters\n"
-	       "  POST /-/clock               {\"skew_ms\":N}: the server's "
-	       "clock\n"
-	       "  POST /-/credentials         {\"access_key_id\":..., "
-	       "\"access_key_secret\":...,\n"
-	       "      \"security_token\":..., \"expires\":SECONDS}; DELETE "
-	       "?access_key_id=ID\n"
-	       "  POST /-/seed                {\"bucket\":..., \"prefix\":..., "
-	       "\"count\":N, \"size\":N}:\n"
-	       "      objects in memory, for listings\n"
-	       "  GET "
-	       "/-/callback_pub_key_v1.pem   the key that callbacks are "
-	       "signed with\n");
+	fputs(admin, stdout);
 }
 
 /* ---- values ---- */
