@@ -8,6 +8,7 @@
 #include "util/fileio.h"
 
 #define FILE_MAX ((size_t)1 << 20)
+#define CHUNK ((size_t)16 << 10)
 
 struct loading {
 	struct conf *c;
@@ -92,13 +93,31 @@ static void take_entry(void *arg, const struct inifile_entry *e)
 	conf_set(ld->c, &s, &ld->list);
 }
 
+/* To the end, wherever that is: the file may grow while it is read. */
+static int read_all(int fd, struct buf *text)
+{
+	for (;;) {
+		char *to = buf_reserve(text, CHUNK);
+		ssize_t n;
+
+		if (!to)
+			return -ENOMEM;
+		n = fd_pread_all(fd, to, CHUNK, text->len);
+		if (n < 0)
+			return (int)n;
+		buf_commit(text, (size_t)n);
+		if (text->len > FILE_MAX)
+			return -EFBIG;
+		if ((size_t)n < CHUNK)
+			return 0;
+	}
+}
+
 /* The file's text and mode, of one open file. */
 static int read_file(const char *path, struct buf *text, mode_t *mode)
 {
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
-	ssize_t n;
-	char *to;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
@@ -106,17 +125,8 @@ static int read_file(const char *path, struct buf *text, mode_t *mode)
 		return -EISDIR;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
-	to = buf_reserve(text, FILE_MAX + 1);
-	if (!to)
-		return -ENOMEM;
-	n = fd_pread_all(fd, to, FILE_MAX + 1, 0);
-	if (n < 0)
-		return (int)n;
-	if ((size_t)n > FILE_MAX)
-		return -EFBIG;
-	buf_commit(text, (size_t)n);
 	*mode = st.st_mode;
-	return 0;
+	return read_all(fd, text);
 }
 
 static int load(struct loading *ld, const char *path)
