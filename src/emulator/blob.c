@@ -21,19 +21,22 @@ static int blob_path(const struct blob_store *s, const char *name, char **out)
 	return *out ? 0 : -ENOMEM;
 }
 
-static int make_folders(const char *dir)
+/* A new file; its folder is made with the first that needs it. */
+static int create_file(const char *path)
 {
-	int rc = dir_make(dir, 0700);
+	AUTO_FREE char *dir = NULL;
+	int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+	int fd = open(path, flags, 0600);
 
-	for (unsigned i = 0; !rc && i < 256; i++) {
-		AUTO_FREE char *sub = str_printf("%s/%02x", dir, i);
-
-		if (!sub)
-			return -ENOMEM;
-		if (mkdir(sub, 0700) < 0 && errno != EEXIST)
-			rc = -errno;
-	}
-	return rc;
+	if (fd >= 0 || errno != ENOENT)
+		return fd < 0 ? -errno : fd;
+	dir = strndup(path, (size_t)(strrchr(path, '/') - path));
+	if (!dir)
+		return -ENOMEM;
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	fd = open(path, flags, 0600);
+	return fd < 0 ? -errno : fd;
 }
 
 int blob_store_open(const char *dir, bool durable, struct blob_store **out)
@@ -45,7 +48,7 @@ int blob_store_open(const char *dir, bool durable, struct blob_store **out)
 		return -ENOMEM;
 	s->dir = str_dup(dir);
 	s->durable = durable;
-	rc = s->dir ? make_folders(dir) : -ENOMEM;
+	rc = s->dir ? dir_make(dir, 0700) : -ENOMEM;
 	if (rc < 0) {
 		blob_store_free(s);
 		return rc;
@@ -180,11 +183,10 @@ int blob_writer_open(struct blob_store *s, bool want_md5, struct blob_writer *w)
 		if (!n.md5)
 			return -ENOMEM;
 	}
-	n.fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	n.fd = create_file(path);
 	if (n.fd < 0) {
-		rc = -errno;
 		EVP_MD_CTX_free(n.md5);
-		return rc;
+		return n.fd;
 	}
 	*w = n;
 	return 0;

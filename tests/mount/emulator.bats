@@ -104,6 +104,7 @@ callback() {
 	open
 	is "$(echo one | put a/b -H 'x-oss-meta-m: 1')" 200
 	emulator_stop
+	mkdir -p emulator.d/blobs/00
 	touch emulator.d/blobs/00/00112233445566778899aabbccddeeff
 	touch emulator.d/buckets/test/objects/junk.tmp
 	emulator_restart --anonymous
