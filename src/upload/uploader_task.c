@@ -255,29 +255,31 @@ static void run_attempt(struct uploader *u, struct upload *up,
 	conclude_failed(u, up, &a, f);
 }
 
-/* An older file of the key that failed, and whose turn is before. */
+/* Has its close() been told that it failed, or does it wait for somebody? */
+static bool is_void(const struct upload *up)
+{
+	return !up->is_first && (up->is_told || up->due_ms == INT64_MAX);
+}
+
+/* An older file of the key, whose turn is before: it failed, and its own task
+ * may stand behind this one.  A void one leaves the tables. */
 static struct upload *claim_older(struct uploader *u, const struct upload *up,
-				  bool *is_void)
+				  bool *is_over)
 {
 	struct upload *o, *found = NULL;
 
 	lock_acquire(&u->lock);
-	if (!up->line) {
-		lock_release(&u->lock);
-		return NULL;
-	}
-	DL_FOREACH(up->line->uploads, o)
-	{
-		if (o == up)
-			break;
-		if (o->phase != UPLOAD_PAUSED)
+	for (o = up->line ? up->line->uploads : NULL; o && o != up;
+	     o = o->next) {
+		if (o->phase != UPLOAD_PAUSED && o->phase != UPLOAD_QUEUED)
 			continue;
 		found = o;
 		break;
 	}
 	if (found) {
-		*is_void = found->is_told || found->due_ms == INT64_MAX;
-		if (*is_void)
+		*is_over = is_void(found);
+		found->ticket = 0;
+		if (*is_over)
 			upload_leave_locked(u, found);
 		else
 			found->phase = UPLOAD_RUNNING;
@@ -307,10 +309,10 @@ static void run_in_turn(struct uploader *u, struct upload *up)
 {
 	struct upload *older;
 	struct failure f;
-	bool is_void;
+	bool is_over;
 
-	while ((older = claim_older(u, up, &is_void))) {
-		if (is_void) {
+	while ((older = claim_older(u, up, &is_over))) {
+		if (is_over) {
 			staging_supersede(older->s);
 			upload_bury(u, older, UPLOAD_END_SUPERSEDED);
 			continue;
