@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "callback/conf_rules.h"
 #include "callback/mime.h"
 #include "callback/rules.h"
 #include "download/reader.h"
@@ -163,32 +164,29 @@ static int build_oss(struct stack *s)
 
 /* -- callback ------------------------------------------------------------------------- */
 
+static void log_lines(char *lines)
+{
+	char *save = NULL;
+
+	if (!lines)
+		return;
+	for (char *l = strtok_r(lines, "\n", &save); l;
+	     l = strtok_r(NULL, "\n", &save))
+		log_warn("start: %s", l);
+}
+
 static int build_rules(struct stack *s)
 {
-	const struct conf *c = s->o->conf;
-	struct rule_text *texts = calloc(c->callback_count + 1, sizeof(*texts));
-	char *why = NULL, *warnings = NULL;
-	int rc;
+	char *why = NULL;
+	AUTO_FREE char *warnings = NULL;
+	int rc = rules_from_conf(s->o->conf, &s->rules, &why, &warnings);
 
-	if (!texts)
-		return -ENOMEM;
-	for (size_t i = 0; i < c->callback_count; i++) {
-		const struct conf_callback *cb = &c->callbacks[i];
-
-		texts[i] = (struct rule_text){
-			cb->name,      cb->file,  cb->line,     &cb->keys,
-			cb->key_lines, &cb->vars, cb->var_lines};
-	}
-	rc = rules_new(texts, c->callback_count, &s->rules, &why, &warnings);
-	free(texts);
 	if (rc < 0)
 		return fail(s, rc, "", why);
-	if (warnings)
-		log_warn("start: %s", warnings);
-	free(warnings);
+	log_lines(warnings);
 	if (!rules_exist(s->rules))
-		log_warn(
-			"start: no [callback] is configured: files are stored, and nobody is told");
+		log_warn("start: no [callback] is configured: files are "
+			 "stored, and nobody is told");
 	return mime_load(MIME_TYPES, &s->mime);
 }
 
