@@ -19,9 +19,7 @@
 #include "callback/outcome.h"
 #include "callback/rules.h"
 #include "state/cblog.h"
-#include "state/objmeta.h"
-#include "upload/objects.h"
-#include "upload/record.h"
+#include "upload/recall_one.h"
 #include "upload/retry.h"
 #include "upload/uploader_int.h"
 #include "util/base.h"
@@ -32,8 +30,7 @@ enum {
 	BATCH_MAX = 1024,
 	PARALLEL = 2,
 	RESCAN_MS = 1000,
-	OSS_DOWN_MS = 10000,  /* while it does not answer at all */
-	OSS_PAUSE_MS = 60000, /* when the copy itself fails */
+	OSS_DOWN_MS = 10000, /* while it does not answer at all */
 };
 
 struct server {
@@ -257,172 +254,15 @@ static void probe_over_locked(struct recall *r, const char *url)
 		s->is_probing = false;
 }
 
-/* -- one repetition --------------------------------------------------------------------- */
+/* -- the batch --------------------------------------------------------------------------- */
 
+/* A task that makes one callback again. */
 struct repeat {
 	struct recall *r;
 	char key[STAGING_KEY_MAX];
 	char *url;   /* NULL: by hand */
 	bool forced; /* by hand: also when it was answered or given up */
 };
-
-/* The callback as it was sent, from its record. */
-static int rebuild(const struct recall *r, const struct cb_record *rec,
-		   struct callback *cb)
-{
-	const struct rule *rule = rules_by_name(r->env->deps.rules, rec->rule);
-
-	*cb = (struct callback){.url_count = 1};
-	if (str_set(&cb->rule, rec->rule) < 0 ||
-	    str_set(&cb->url, rec->url) < 0 ||
-	    str_set(&cb->host, rec->host) < 0 ||
-	    str_set(&cb->body, rec->body) < 0 ||
-	    str_set(&cb->body_type, rec->body_type) < 0 ||
-	    kvs_copy(&cb->vars, &rec->vars) < 0)
-		return -ENOMEM;
-	for (const char *p = cb->url; *p; p++)
-		cb->url_count += *p == ';' && p[1] != '\0';
-	cb->has_sni = rule ? rule->has_sni : true;
-	cb->sni = rule ? rule->sni : strncmp(cb->url, "https:", 6) == 0;
-	return callback_encode(cb);
-}
-
-static void give_up(struct recall *r, const char *key, const char *why)
-{
-	log_err("callback: given up: key=%s why=%s", LOG_Q(key), LOG_Q(why));
-	(void)cblog_set_retry(r->env->deps.db, key, 0, true);
-}
-
-/* The copy itself failed: the callback was not made. */
-static void copy_failed(struct recall *r, const char *key, int rc,
-			const struct oss_reply *reply)
-{
-	char text[384];
-
-	if (rc == -ECANCELED) /* the mount ends: it stays due */
-		return;
-	oss_reply_describe(reply, text, sizeof(text));
-	if (rc == -ESTALE || rc == -ENOENT ||
-	    retry_judge(rc, reply) == RETRY_BY_HAND) {
-		give_up(r, key, text);
-		return;
-	}
-	log_warn("callback: could not be made again, later: key=%s errno=%d %s",
-		 LOG_Q(key), -rc, text);
-	(void)cblog_set_retry(r->env->deps.db, key,
-			      clock_real_ms() + OSS_PAUSE_MS, false);
-}
-
-static void record_repeat(struct recall *r, const char *key,
-			  const struct cb_record *old,
-			  const struct callback *cb,
-			  const struct oss_put_result *put, int64_t elapsed_ms)
-{
-	struct rule rule = {.name = old->rule};
-	struct staging_close close = {.delivery_id = old->delivery_id,
-				      .uid = old->uid,
-				      .process = old->process};
-	struct callback_outcome o;
-	struct object_id id;
-	struct record rec = {
-		.key = key,
-		.id = &id,
-		.close = &close,
-		.rule = &rule,
-		.callback = cb,
-		.outcome = &o,
-		.elapsed_ms = elapsed_ms,
-		.attempt = old->attempt + 1,
-		.give_up_ms = old->give_up_ms ? old->give_up_ms : 1,
-	};
-
-	object_id_of_put(put, old->object.size, &id);
-	if (record_read_outcome(put, &o) < 0) {
-		log_err("callback: no memory for its answer: key=%s",
-			LOG_Q(key));
-		memset(&o, 0, sizeof(o));
-		o.state = CALLBACK_FAILED;
-	}
-	(void)objmeta_move(r->env->deps.db, key, key, &id);
-	record_callback(r->env, &rec);
-	if (o.state == CALLBACK_OK)
-		log_info("callback: answered: key=%s attempt=%d", LOG_Q(key),
-			 rec.attempt);
-	callback_outcome_release(&o);
-	if (r->env->deps.recalled)
-		r->env->deps.recalled(r->env->deps.recalled_arg, key, &id);
-}
-
-static void call_again(struct recall *r, const char *key,
-		       const struct oss_object *head,
-		       const struct cb_record *rec)
-{
-	AUTO(oss_put_result_release) struct oss_put_result put = {.etag = ""};
-	AUTO(callback_release) struct callback cb = {.rule = NULL};
-	int64_t began = clock_mono_ms();
-	struct oss_callback headers;
-	struct object_copy c = {
-		.src = key,
-		.dst = key,
-		.src_id = &rec->object,
-		.head = head,
-		.callback = &headers,
-		.keep_acl = true,
-		.deadline_ms = began + r->env->conf.retry_deadline_ms,
-		.cancel = &r->env->is_ending,
-	};
-	int rc = rebuild(r, rec, &cb);
-
-	if (rc < 0) {
-		give_up(r, key, strerror(-rc));
-		return;
-	}
-	headers = (struct oss_callback){cb.param, cb.param_vars};
-	c.callback_urls = cb.url_count;
-	rc = object_copy(&r->env->deps.store, r->env->parts, &c, &put);
-	if (rc < 0)
-		copy_failed(r, key, rc, &put.reply);
-	else
-		record_repeat(r, key, rec, &cb, &put, clock_mono_ms() - began);
-}
-
-static bool is_wanted(const struct repeat *p, const struct cb_record *rec)
-{
-	if (!rec->url) /* it was never sent */
-		return false;
-	return p->forced || (rec->state == CALLBACK_FAILED && !rec->given_up);
-}
-
-static void repeat_one(struct repeat *p)
-{
-	struct recall *r = p->r;
-	const struct store *store = &r->env->deps.store;
-	struct oss_ctl ctl = {.deadline_ms = clock_mono_ms() +
-					     r->env->conf.retry_deadline_ms,
-			      .cancel = &r->env->is_ending};
-	struct oss_object head = {.size = 0};
-	struct cb_record rec;
-	struct object_id id;
-	struct oss_reply reply;
-	int rc = store->ops->head(store->self, p->key, &ctl, &head, &reply);
-
-	if (rc < 0) {
-		copy_failed(r, p->key, rc, &reply);
-		return;
-	}
-	object_id_of(&head, &id);
-	rc = cblog_outcome(r->env->deps.db, p->key, &id, &rec);
-	if (rc == 0) {
-		if (is_wanted(p, &rec))
-			call_again(r, p->key, &head, &rec);
-		cb_record_release(&rec);
-	} else if (rc == -ENOENT) {
-		give_up(r, p->key, "another version is stored");
-	}
-	oss_object_release(&head);
-}
-
-/* -- the batch --------------------------------------------------------------------------- */
 
 static void pump_locked(struct recall *r) ACK_REQUIRES(r->lock);
 
@@ -457,7 +297,7 @@ static void repeat_run(void *arg)
 	struct repeat *p = arg;
 
 	if (!is_stopping(p->r))
-		repeat_one(p);
+		recall_one(p->r->env, p->key, p->forced);
 	repeat_over(p);
 }
 
@@ -603,7 +443,8 @@ static void scan_log(struct scan *s)
 		log_err("callback: what is due cannot be read: errno=%d", -rc);
 	for (size_t i = 0; i < s->late_count; i++) {
 		if (s->late[i])
-			give_up(s->r, s->late[i], "its time is over");
+			recall_give_up(s->r->env->deps.db, s->late[i],
+				       "its time is over");
 		free(s->late[i]);
 	}
 	free(s->late);

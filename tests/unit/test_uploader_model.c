@@ -13,7 +13,7 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-enum { KEYS = 6, STEPS = 400, LARGE = 1200000 };
+enum { KEYS = 6, STEPS = 300, LARGE = 1200000 };
 
 /* One close. */
 struct deed {
@@ -28,7 +28,7 @@ struct model {
 	struct upload_fix *f;
 	unsigned seed;
 	atomic_uint hook_seed;
-	bool faulty;
+	atomic_bool faulty;
 	struct deed deeds[STEPS];
 	int count;
 };
@@ -49,7 +49,7 @@ static void spoil(void *arg, enum fake_op op, const char *key)
 
 	(void)key;
 	x ^= x >> 15;
-	if (!m->faulty || x % 8 != 0)
+	if (!atomic_load(&m->faulty) || x % 8 != 0)
 		return;
 	switch (x / 8 % 4) {
 	case 0:
@@ -196,13 +196,13 @@ static void run(unsigned seed)
 	m.f = &fix;
 	m.seed = seed;
 	atomic_store(&m.hook_seed, seed);
-	m.faulty = true;
+	atomic_store(&m.faulty, true);
 	upload_init(&fix, "url = http://app.example.com/oss\nretry_for = 1h");
 	fake_store_set_hook(fix.oss, spoil, &m);
 	upload_start(&fix);
 	for (int i = 0; i < STEPS; i++)
 		step(&m);
-	fake_store_set_hook(fix.oss, NULL, NULL);
+	atomic_store(&m.faulty, false);
 	fake_store_heal(fix.oss);
 	if (!upload_pass_time(all_settled, &fix))
 		fail_msg("seed %u: not settled", seed);
