@@ -19,8 +19,9 @@
 #include "util/strnum.h"
 #include "util/thread.h"
 
-/** What may block on a lock of the kernel's gets this long (fuse-facts 1). */
-#define PROC_LIMIT_MS 50
+/** What may block on a lock of the kernel's gets this long (fuse-facts 1); a
+ *  busy machine may need much of it to start a thread. */
+#define PROC_LIMIT_MS 250
 #define SIGKILL_BIT 0x100
 
 struct closer {
@@ -192,28 +193,6 @@ static int probe_run(void (*fn)(struct probe *), pid_t pid, uint64_t ino,
 	return rc;
 }
 
-/* exit_code is the last of stat's 52 fields; the name may hold blanks. */
-static void probe_exit_code(struct probe *p)
-{
-	char path[48], text[1024];
-	const char *field;
-	int64_t code;
-	size_t len;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)p->pid);
-	p->result = read_small(path, text, sizeof(text));
-	if (p->result < 0)
-		return;
-	text[strcspn(text, "\n")] = '\0';
-	len = strlen(text);
-	while (len && text[len - 1] == ' ')
-		text[--len] = '\0';
-	field = strrchr(text, ' ');
-	p->result = -EINVAL;
-	if (field && parse_i64(field + 1, INT32_MIN, INT32_MAX, &code) == 0)
-		p->result = (int)(code & 0x7f);
-}
-
 static bool fdinfo_is_ours(const struct probe *p, const char *text)
 {
 	char value[32];
@@ -263,15 +242,37 @@ static void probe_descriptors(struct probe *p)
 	p->result = count;
 }
 
+/*
+ * The signal that ends a task; 0: none.  Only of one that is exiting: its stat
+ * does not block (fuse-facts 1), so it is read here and not by a helper, whose
+ * limit a busy machine can miss.  exit_code is the last of stat's 52 fields; the
+ * name may hold blanks.
+ */
+static int exit_signal(pid_t tid)
+{
+	char path[48], text[1024];
+	const char *field;
+	int64_t code;
+	size_t len;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
+	if (read_small(path, text, sizeof(text)) < 0)
+		return 0;
+	text[strcspn(text, "\n")] = '\0';
+	len = strlen(text);
+	while (len && text[len - 1] == ' ')
+		text[--len] = '\0';
+	field = strrchr(text, ' ');
+	if (!field || parse_i64(field + 1, INT32_MIN, INT32_MAX, &code) < 0)
+		return 0;
+	return (int)(code & 0x7f);
+}
+
 /* -- the verdict --------------------------------------------------------------- */
 
-static enum close_verdict judge_exiting(const struct closer *c, pid_t tid,
+static enum close_verdict judge_exiting(const struct closer *c,
 					const struct process *who)
 {
-	int sig = probe_run(probe_exit_code, tid, 0, -1);
-
-	if (sig > 0)
-		return CLOSE_KILLED;
 	if (glob_list_match(c->exit_is_abort, who->name, NULL))
 		return CLOSE_ABORTED;
 	/* Its descriptors are on their way out one by one: each FLUSH that finds
@@ -292,10 +293,13 @@ enum close_verdict closer_judge(struct closer *c, pid_t tid, pid_t opener,
 		atomic_fetch_add(&c->blind, 1);
 		return CLOSE_FINAL;
 	}
+	/* Whoever it is: a child that is killed finishes nothing either. */
+	if (who->exiting && exit_signal(tid))
+		return CLOSE_KILLED;
 	if (who->tgid != opener)
 		return CLOSE_DEFER;
 	if (who->exiting)
-		return judge_exiting(c, tid, who);
+		return judge_exiting(c, who);
 	if (who->in_exec)
 		return CLOSE_DEFER;
 	count = probe_run(probe_descriptors, who->tgid, ino, c->mnt_id);

@@ -5,8 +5,8 @@
  * several, or the kernel cleaning up after a process that was killed?
  *
  * The rules and their measurements are fuse-facts 1 to 4.  Reading /proc naively
- * inside FLUSH can deadlock a machine: only `status` is read directly; what may
- * block (fdinfo, stat) is read by a helper thread with a limit of 50 ms.
+ * inside FLUSH can deadlock a machine: only `status`, and the `stat` of a task
+ * that exits, are read directly; fdinfo by a helper thread with a limit.
  *
  * Layer    fs; no FUSE types.
  * Threads  any.  Nothing is locked while /proc is read.
@@ -21,7 +21,7 @@
 enum close_verdict {
 	CLOSE_FINAL,   /* the opener's last descriptor: upload now */
 	CLOSE_DEFER,   /* somebody may write more: RELEASE decides */
-	CLOSE_KILLED,  /* the opener dies of a signal */
+	CLOSE_KILLED,  /* the process dies of a signal */
 	CLOSE_ABORTED, /* a transfer server exits with the file open */
 };
 

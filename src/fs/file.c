@@ -507,12 +507,27 @@ static int open_writable(struct file *f, struct handle *h, int flags,
 	return rc;
 }
 
+/* Has its name gone to what OSS has (file_show_stored)?  Then the kernel's idea of
+   the name is out of date, and ESTALE makes it look again. */
+static int check_name(struct file *f)
+{
+	bool named, unlinked;
+
+	lock_acquire(&f->lock);
+	unlinked = f->unlinked;
+	lock_release(&f->lock);
+	lock_acquire(&f->fs->tree.lock);
+	named = f->node->parent || f->node == f->fs->tree.root;
+	lock_release(&f->fs->tree.lock);
+	return named || unlinked ? 0 : -ESTALE;
+}
+
 int file_open(struct fs *fs, uint64_t ino, int flags, const struct caller *who,
 	      struct handle **out, bool *keep_cache)
 {
 	struct file *f = file_get(fs, ino);
 	struct handle *h;
-	int rc = 0;
+	int rc;
 
 	if (!f)
 		return -ENOENT;
@@ -520,12 +535,14 @@ int file_open(struct fs *fs, uint64_t ino, int flags, const struct caller *who,
 		file_put(f);
 		return -EISDIR;
 	}
+	file_wait_closing(f);
 	h = handle_new(f, flags);
 	if (!h) {
 		file_put(f);
 		return -ENOMEM;
 	}
-	if (h->writable)
+	rc = check_name(f);
+	if (rc == 0 && h->writable)
 		rc = open_writable(f, h, flags, who);
 	if (rc == 0) {
 		*keep_cache = same_version_as_last_open(fs, f->node);

@@ -301,6 +301,49 @@ void file_closing_done(struct file *f)
 	}
 }
 
+struct closing_wait {
+	struct lock lock;
+	struct cond over;
+	bool is_over;
+};
+
+static void closing_is_over(void *arg, int rc)
+{
+	struct closing_wait *w = arg;
+
+	(void)rc;
+	lock_acquire(&w->lock);
+	w->is_over = true;
+	cond_signal(&w->over);
+	lock_release(&w->lock);
+}
+
+void file_wait_closing(struct file *f)
+{
+	struct closing_wait w = {.is_over = false};
+	struct parked *p = calloc(1, sizeof(*p));
+	bool wait;
+
+	if (!p)
+		return; /* an order that nobody can rely on any more */
+	lock_init(&w.lock, LOCK_LEAF);
+	cond_init(&w.over);
+	p->done = (struct fs_done){closing_is_over, &w};
+	lock_acquire(&f->fs->tree.lock);
+	wait = f->closing > 0;
+	if (wait)
+		LL_APPEND(f->waiters, p);
+	lock_release(&f->fs->tree.lock);
+	if (!wait)
+		free(p);
+	lock_acquire(&w.lock);
+	while (wait && !w.is_over)
+		cond_wait(&w.over, &w.lock);
+	lock_release(&w.lock);
+	cond_destroy(&w.over);
+	lock_destroy(&w.lock);
+}
+
 /* What must be left to RELEASE whoever closes (fuse-facts 8, design). */
 static bool must_defer_locked(const struct file *f)
 {
@@ -440,6 +483,10 @@ void file_show_stored(struct file *f)
 
 	lock_acquire(&fs->tree.lock);
 	stored = n->stored || n->maybe_stored;
+	if (f->writers) { /* the next one has it already */
+		lock_release(&fs->tree.lock);
+		return;
+	}
 	n->fresh_until_ms = 0;
 	n->meta_known = false;
 	if (n->stored)
@@ -518,11 +565,15 @@ void file_release(struct handle *h)
 	bool last_writer, temporary;
 
 	lock_acquire(&fs->tree.lock);
-	last_writer = h->writable && f->writers <= 1;
 	file_ref_locked(f);
 	lock_release(&fs->tree.lock);
-	temporary = last_writer && file_is_temporary(f);
+	temporary = file_is_temporary(f);
 	lock_acquire(&f->lock);
+	/* Of two that are released at once, one must find itself the last. */
+	lock_acquire(&fs->tree.lock);
+	last_writer = h->writable && --f->writers == 0;
+	h->writable = false;
+	lock_release(&fs->tree.lock);
 	if (last_writer)
 		action = release_locked(f, temporary);
 	drop_done_locked(f);

@@ -126,6 +126,9 @@ void file_cancel_hold_locked(struct file *f) ACK_REQUIRES(f->lock);
 /** Nothing is staged any more: the name shows what OSS has, the object as it
  *  was, or nothing. */
 void file_show_stored(struct file *f);
+/** Wait until every FLUSH and RELEASE that was read before has been judged:
+ *  they are handled by other threads, and never wait for the network. */
+void file_wait_closing(struct file *f);
 /** closing--, and the waiters when it is 0. */
 void file_closing_done(struct file *f);
 
