@@ -291,6 +291,10 @@ test_teardown() {
 		faults_clear >/dev/null
 	fi
 	log_quiet || bad=1
+	if [ -e "$W/ackfs.status" ] && is_mounted; then
+		echo "-- ackfs has ended with status $(<"$W/ackfs.status")" >&2
+		bad=1
+	fi
 	if [ $bad -ne 0 ] || [ -z "${BATS_TEST_COMPLETED:-}" ]; then
 		echo "-- the end of ackfs.log:" >&2
 		log_new | tail -n 30 >&2
