@@ -70,6 +70,9 @@ ALL_LDFLAGS = $(LNK_$(PROFILE)) -pthread $(LDFLAGS)
 ifeq ($(V),1)
 Q :=
 say := @:
+else ifneq ($(findstring s,$(firstword -$(MAKEFLAGS))),)
+Q := @
+say := @:
 else
 Q := @
 say := @printf '  %-8s%s\n'
@@ -222,7 +225,7 @@ format-check:
 	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
 
 install: all
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 \
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
 	    $(DESTDIR)$(SYSCONFDIR)/ackfs $(DESTDIR)$(UNITDIR) $(DESTDIR)$(COMPDIR) $(DESTDIR)$(DOCDIR) $(DESTDIR)$(MOUNTDIR)
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(BINDIR)
 	ln -sf $(BINDIR)/ackfs $(DESTDIR)$(MOUNTDIR)/mount.fuse.ackfs
