@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "http/slot.h"
 #include "util/clock.h"
@@ -264,6 +265,19 @@ static int make_headers(struct transfer *t)
 	return rc;
 }
 
+/* A request that is given up, by us or by SIGKILL, must not arrive later from
+   the kernel's buffers, over what was stored since: the socket's end is a reset
+   and throws them away. */
+static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	const struct linger none = {.l_onoff = 1, .l_linger = 0};
+
+	(void)arg;
+	(void)purpose;
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	return CURL_SOCKOPT_OK;
+}
+
 /* One option after the other, as long as all is well. */
 #define SET(option, value)                                                     \
 	do {                                                                   \
@@ -276,6 +290,7 @@ static CURLcode set_connection(CURL *easy, const struct http_pool_conf *c)
 	CURLcode rc = CURLE_OK;
 
 	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
