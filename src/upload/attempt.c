@@ -257,7 +257,7 @@ static void succeeded(struct work *w)
 	record(w, &o->id);
 	failpoint("upload.recorded");
 	rc = staging_done(w->a->s);
-	if (rc < 0)
+	if (rc < 0 && rc != -ESTALE) /* cancelled meanwhile */
 		log_err("upload: stored, but the journal does not know: key=%s "
 			"errno=%d",
 			LOG_Q(w->info.key), -rc);

@@ -415,29 +415,29 @@ static void cancel_running_locked(struct upload *up)
 		atomic_store(&up->run->cancel, true);
 }
 
-void uploader_cancel(struct uploader *u, struct staging *s)
+bool uploader_cancel(struct uploader *u, struct staging *s)
 {
 	struct upload *up;
-	bool gone = false;
+	bool gone = false, runs = false;
 
 	lock_acquire(&u->lock);
 	up = upload_find_locked(u, staging_id(s));
 	if (up &&
 	    (up->phase == UPLOAD_RUNNING || up->phase == UPLOAD_REKEYING)) {
+		runs = up->phase == UPLOAD_RUNNING;
 		cancel_running_locked(up);
 	} else if (up) {
 		upload_leave_locked(u, up);
 		gone = true;
 	}
 	lock_release(&u->lock);
-	if (up && !gone)
-		return;
 	/* Now, so that a crash cannot bring the name back. */
 	if (staging_discard(s) < 0)
 		log_err("upload: a cancelled file stays in the journal: id=%lld",
 			(long long)staging_id(s));
 	if (gone)
 		upload_bury(u, up, UPLOAD_END_CANCELLED);
+	return runs;
 }
 
 /* Parts that went out under the old key are of no use. */

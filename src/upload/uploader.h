@@ -138,11 +138,12 @@ bool uploader_unwatch(struct uploader *u, struct staging *s, void *arg);
 /**
  * The file's name is gone (unlink) or it is replaced: an upload that waits or
  * retries is dropped; one that sends is broken off; one whose last byte is out
- * is let finish (the caller queues its own task on the key behind it).
- * Watchers get -ECANCELED, no event comes. The file is discarded: at once when
- * it does not run, else when it has ended.
+ * is let finish.  Watchers get -ECANCELED, no event comes.  The file is
+ * discarded at once, so that a crash cannot bring it back.
+ * @return true: it runs, and may be stored yet; a caller who wants no object
+ *         queues its own task on the key behind it
  */
-void uploader_cancel(struct uploader *u, struct staging *s);
+bool uploader_cancel(struct uploader *u, struct staging *s);
 /**
  * A rename of a file that is CLOSED or RETRYING and does not run:
  * staging_rekey() is made here, while nothing can start, and the upload queues

@@ -116,6 +116,7 @@ void upload_note_failure_locked(struct uploader *u, int rc,
 	u->is_down = true;
 	u->down_rc = rc;
 	u->down_reply = *reply;
+	u->down_reply.sent_all = false; /* it is told of files not tried */
 	snprintf(u->down_error, sizeof(u->down_error), "%s", error);
 	u->probes = 0;
 	log_warn("upload: OSS does not answer, files are kept: error=%s",
