@@ -363,7 +363,8 @@ void fs_unlink(struct fs *fs, uint64_t parent, const char *name,
 	tree_detach_locked(&fs->tree, n);
 	n->meta_dirty = false;
 	lock_release(&fs->tree.lock);
-	file_unlinked(fs, n);
+	/* One that runs may be stored yet: the removal comes behind it. */
+	on_oss |= file_unlinked(fs, n);
 	lock_acquire(&fs->tree.lock);
 	tree_unpin_locked(&fs->tree, n);
 	lock_release(&fs->tree.lock);

@@ -101,8 +101,9 @@ void file_free_all(struct fs *fs);
 /** Adopt a staged file found at start. */
 int file_adopt(struct fs *fs, struct node *n, struct staging *s);
 /** The name is gone: uploads are cancelled, open handles go on with bytes that
- *  will never be uploaded. */
-void file_unlinked(struct fs *fs, struct node *n);
+ *  will never be uploaded.
+ *  @return true: one runs and may be stored yet */
+bool file_unlinked(struct fs *fs, struct node *n);
 /**
  * A rename of a file that is not stored yet (any generation): the staged files
  * take the new key; a held one whose name is final now is closed and uploaded.

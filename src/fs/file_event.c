@@ -45,6 +45,20 @@ static void note_stored(struct file *f, const struct upload_outcome *o,
 	lock_release(&fs->tree.lock);
 }
 
+/* The answer was lost: an unlink or a rename must reach the object that may be
+   there. */
+static void note_doubt(struct file *f, const struct upload_outcome *o)
+{
+	struct fs *fs = f->fs;
+
+	if (!o->reply.sent_all)
+		return;
+	lock_acquire(&fs->tree.lock);
+	if (!f->node->stored)
+		f->node->maybe_stored = true;
+	lock_release(&fs->tree.lock);
+}
+
 static void rebase_locked(struct file *f, const char *key,
 			  const struct object_id *id) ACK_REQUIRES(f->lock)
 {
@@ -74,6 +88,7 @@ static void event_locked(struct file *f, struct staging *s, const char *key,
 	if (o->rc < 0) {
 		if (!current && o->rc == -ECANCELED)
 			remove_older_locked(f, s);
+		note_doubt(f, o);
 		return;
 	}
 	note_stored(f, o, current);
@@ -104,6 +119,67 @@ static struct file *file_of_staging(struct fs *fs, const char *key)
 	return f;
 }
 
+static bool owns(struct file *f, const struct staging *s)
+{
+	const struct generation *g;
+	bool found;
+
+	lock_acquire(&f->lock);
+	found = f->now == s;
+	LL_FOREACH(f->older, g)
+	found |= g->staging == s;
+	lock_release(&f->lock);
+	return found;
+}
+
+/* All that are open or staged, a reference each. @return NULL: no memory */
+static struct file **all_files(struct fs *fs, size_t *count)
+{
+	struct node *n, *tmp;
+	struct file **list;
+
+	*count = 0;
+	lock_acquire(&fs->tree.lock);
+	list = calloc(fs->tree.count + 1, sizeof(struct file *));
+	HASH_ITER(by_ino, fs->tree.inos, n, tmp)
+	{
+		if (list && n->file)
+			list[(*count)++] = file_ref_locked(n->file);
+	}
+	lock_release(&fs->tree.lock);
+	return list;
+}
+
+/* A rename is under way: the upload has the new key, its node not yet. */
+static struct file *find_owner(struct fs *fs, const struct staging *s)
+{
+	size_t count;
+	struct file **list = all_files(fs, &count), *found = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!found && owns(list[i], s))
+			found = list[i];
+		else
+			file_put(list[i]);
+	}
+	free(list);
+	return found;
+}
+
+static struct file *file_of_upload(struct fs *fs, const struct staging *s,
+				   const char *key)
+{
+	struct file *f = file_of_staging(fs, key), *owner;
+
+	if (f && owns(f, s))
+		return f;
+	owner = find_owner(fs, s);
+	if (!owner)
+		return f;
+	file_put(f);
+	return owner;
+}
+
 void fs_upload_event(void *arg, struct staging *s,
 		     const struct upload_outcome *o)
 {
@@ -114,7 +190,7 @@ void fs_upload_event(void *arg, struct staging *s,
 	bool meta_due = false;
 
 	staging_key(s, key);
-	f = file_of_staging(fs, key);
+	f = file_of_upload(fs, s, key);
 	if (!f) {
 		/* Its node is gone (unlinked, or never made): nothing shows. */
 		if (o->rc == 0)

@@ -64,32 +64,35 @@ int file_adopt(struct fs *fs, struct node *n, struct staging *s)
 
 /* -- unlink ------------------------------------------------------------------------ */
 
-static void cancel_older_locked(struct file *f) ACK_REQUIRES(f->lock)
+static bool cancel_older_locked(struct file *f) ACK_REQUIRES(f->lock)
 {
 	struct generation *g, *tmp;
+	bool runs = false;
 
 	LL_FOREACH_SAFE(f->older, g, tmp)
 	{
 		LL_DELETE(f->older, g);
-		uploader_cancel(f->fs->d.uploader, g->staging);
+		runs |= uploader_cancel(f->fs->d.uploader, g->staging);
 		staging_put(g->staging);
 		free(g);
 	}
+	return runs;
 }
 
 /* Whoever has the file open goes on with its bytes. */
-static void keep_for_handles_locked(struct file *f, bool open)
+static bool keep_for_handles_locked(struct file *f, bool open)
 	ACK_REQUIRES(f->lock)
 {
 	struct staging *s = f->now;
 	enum staging_state state;
+	bool runs;
 
 	if (!s)
-		return;
+		return false;
 	state = staging_state_of(s);
 	if (state == STAGING_OPEN && open) {
 		uploader_abandon(f->fs->d.uploader, s);
-		return;
+		return false;
 	}
 	f->now = NULL;
 	if (open && state != STAGING_HELD && state != STAGING_DONE &&
@@ -97,19 +100,20 @@ static void keep_for_handles_locked(struct file *f, bool open)
 		f->now = NULL; /* no room: reads of it fail from here on */
 	if (open && (state == STAGING_HELD || state == STAGING_DONE)) {
 		f->now = s;
-		return;
+		return false;
 	}
-	uploader_cancel(f->fs->d.uploader, s);
+	runs = uploader_cancel(f->fs->d.uploader, s);
 	staging_put(s);
+	return runs;
 }
 
-void file_unlinked(struct fs *fs, struct node *n)
+bool file_unlinked(struct fs *fs, struct node *n)
 {
 	struct file *f = file_of_node(fs, n);
-	bool open;
+	bool open, runs;
 
 	if (!f)
-		return;
+		return false;
 	lock_acquire(&fs->tree.lock);
 	open = f->handles > 0;
 	lock_release(&fs->tree.lock);
@@ -117,10 +121,11 @@ void file_unlinked(struct fs *fs, struct node *n)
 	f->unlinked = true;
 	f->dirty = false;
 	file_cancel_hold_locked(f);
-	cancel_older_locked(f);
-	keep_for_handles_locked(f, open);
+	runs = cancel_older_locked(f);
+	runs |= keep_for_handles_locked(f, open);
 	lock_release(&f->lock);
 	file_put(f);
+	return runs;
 }
 
 /* -- rename ------------------------------------------------------------------------ */

@@ -65,6 +65,10 @@ static int move_node(struct rename *r)
 		fs_forget_children_locked(fs, r->target);
 		tree_detach_locked(&fs->tree, r->target);
 	}
+	/* What is under the new name now: an unlink must reach it. */
+	if (r->target && !r->n->stored)
+		r->n->maybe_stored |=
+			r->target->stored || r->target->maybe_stored;
 	if (!dir || !r->n->parent) {
 		rc = -ENOENT;
 	} else {
@@ -180,15 +184,39 @@ static void finish(struct rename *r, int rc)
 {
 	struct fs *fs = r->fs;
 
-	if (rc == 0 && r->target)
-		file_unlinked(fs, r->target);
+	/* At once: the upload under the new name may end any moment, and must
+	   find its node there. */
 	if (rc == 0)
 		rc = move_node(r);
+	if (rc == 0 && r->target)
+		file_unlinked(fs, r->target);
 	if (rc == 0 && cbvars_any(fs->d.db))
 		cbvars_move(fs->d.db, r->src, r->dst);
 	if (rc == 0)
 		file_renamed(fs, r->n);
 	rename_done(r, rc);
+}
+
+/* The staged bytes are under the new name, the object of the old one goes.
+   When nobody knows whether there is one (an upload's answer was lost, OSS may
+   be down now), that it cannot be deleted is no reason to refuse. */
+static int remove_old_object(struct rename *r)
+{
+	struct fs *fs = r->fs;
+	bool is_known;
+	int rc = fs_remove_object(fs, r->src);
+
+	lock_acquire(&fs->tree.lock);
+	is_known = r->n->stored;
+	if (rc == 0 || !is_known)
+		r->n->stored = r->n->maybe_stored = false;
+	lock_release(&fs->tree.lock);
+	if (rc == 0 || !is_known)
+		return 0;
+	if (file_rekey(fs, r->n, r->src) < 0)
+		log_err("fs: a rename that failed has left both names: from=%s to=%s",
+			LOG_Q(r->src), LOG_Q(r->dst));
+	return rc;
 }
 
 /* On a task of both keys: nothing runs on either. */
@@ -215,12 +243,8 @@ static void rename_file_run(void *arg)
 		if (rekeyed < 0 && rekeyed != -ENOENT)
 			rc = rekeyed;
 	}
-	if (rc == 0 && on_oss && staged && !leans) {
-		rc = fs_remove_object(fs, r->src);
-		lock_acquire(&fs->tree.lock);
-		r->n->stored = r->n->maybe_stored = false;
-		lock_release(&fs->tree.lock);
-	}
+	if (rc == 0 && on_oss && staged && !leans)
+		rc = remove_old_object(r);
 	finish(r, rc);
 }
 
