@@ -2,7 +2,6 @@
 /* ackctl explain: which callback a path gets, and how it would look. */
 #include <errno.h>
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -91,12 +90,7 @@ static void look_at_file(struct explain *e, const char *operand)
 
 static void look_at_host(struct explain *e)
 {
-	const struct passwd *pw = getpwuid(e->st.st_uid);
-
-	if (pw)
-		snprintf(e->user, sizeof(e->user), "%s", pw->pw_name);
-	else
-		snprintf(e->user, sizeof(e->user), "%u", e->st.st_uid);
+	user_text(e->user, e->st.st_uid);
 	if (gethostname(e->host, sizeof(e->host) - 1) < 0)
 		e->host[0] = '\0';
 }
@@ -181,7 +175,8 @@ static void check_json(struct explain *e)
 	json_error_t error;
 	json_t *value;
 
-	if (!e->body.len || strcmp(e->callback.body_type, "application/json"))
+	if (!e->body.len ||
+	    strcmp(e->callback.body_type, "application/json") != 0)
 		return;
 	value = json_loadb(buf_str(&e->body), e->body.len, JSON_DECODE_ANY,
 			   &error);

@@ -107,18 +107,16 @@ int mountinfo_read(struct mount_list *out)
 	return rc < 0 ? rc : mountinfo_parse(buf_str(&text), out);
 }
 
-/* @return NULL, or what stands behind the point in path */
-static const char *behind(const char *path, const char *point)
+/* @return whether path lies on the mount; *rest: what stands behind the point */
+static bool lies_on(const char *path, const char *point, const char **rest)
 {
-	size_t len = strlen(point);
+	size_t len = strcmp(point, "/") == 0 ? 0 : strlen(point);
 
-	if (strcmp(point, "/") == 0)
-		return path + 1;
-	if (strncmp(path, point, len) != 0)
-		return NULL;
-	if (path[len] == '\0')
-		return path + len;
-	return path[len] == '/' ? path + len + 1 : NULL;
+	if (strncmp(path, point, len) != 0 ||
+	    (path[len] != '/' && path[len] != '\0'))
+		return false;
+	*rest = path + len + (path[len] == '/');
+	return true;
 }
 
 const char *mount_list_find(const struct mount_list *l, const char *path,
@@ -127,9 +125,10 @@ const char *mount_list_find(const struct mount_list *l, const char *path,
 	const char *best = NULL;
 
 	for (size_t i = 0; i < l->count; i++) {
-		const char *rest = behind(path, l->points[i]);
+		const char *rest = "";
 
-		if (!rest || (best && strlen(best) > strlen(l->points[i])))
+		if ((best && strlen(best) > strlen(l->points[i])) ||
+		    !lies_on(path, l->points[i], &rest))
 			continue;
 		best = l->points[i];
 		*inside = rest;

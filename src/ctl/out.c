@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -221,6 +222,18 @@ const char *duration_text(char out[24], int64_t ms)
 	else
 		snprintf(out, 24, "%" PRId64 "d %" PRId64 "h", s / 86400,
 			 s / 3600 % 24);
+	return out;
+}
+
+const char *user_text(char out[64], uint32_t uid)
+{
+	struct passwd pw, *found = NULL;
+	char text[1024];
+
+	if (getpwuid_r(uid, &pw, text, sizeof(text), &found) == 0 && found)
+		snprintf(out, 64, "%s", found->pw_name);
+	else
+		snprintf(out, 64, "%" PRIu32, uid);
 	return out;
 }
 

@@ -30,6 +30,9 @@ const char *size_text(char out[16], uint64_t bytes);
 /** "1h 5m", "3.2s". @return out */
 const char *duration_text(char out[24], int64_t ms);
 
+/** The user's name, or the number. @return out */
+const char *user_text(char out[64], uint32_t uid);
+
 /** "30m" ago, "2026-11-28", RFC 3339. @return 0 or -EINVAL */
 int parse_time(const char *text, int64_t *real_ms);
 /** A glob on paths inside the mount as one on keys. @return heap text */

@@ -12,8 +12,8 @@
 #include "util/clock.h"
 
 /* OSS refuses more than 15 minutes. */
-#define SKEW_WARN_MS (60 * 1000)
-#define SKEW_FAIL_MS (14 * 60 * 1000)
+#define SKEW_WARN_MS INT64_C(60000)
+#define SKEW_FAIL_MS INT64_C(840000)
 
 static const char content[] = "ackfs preflight: this object may be removed.\n";
 

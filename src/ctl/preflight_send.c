@@ -2,7 +2,6 @@
 /* Preflight: real callbacks, and their answers in plain words. */
 #include <errno.h>
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +9,7 @@
 
 #include "callback/outcome.h"
 #include "ctl/advice.h"
+#include "ctl/out.h"
 #include "ctl/preflight.h"
 #include "util/buf.h"
 #include "util/clock.h"
@@ -104,8 +104,7 @@ static int render(struct shot *s)
 	AUTO(kvs_release) struct kvs captures = KVS_INIT;
 	AUTO_FREE char *why = NULL;
 	const char *path = s->key + strlen(p->conf->oss.prefix);
-	const struct passwd *pw = getpwuid(getuid());
-	char id[UUID_LEN], host[256] = "";
+	char id[UUID_LEN], user[64], host[256] = "";
 	const struct rule *rule;
 	struct callback_inputs in = {
 		.path = path,
@@ -119,7 +118,7 @@ static int render(struct shot *s)
 		.mode = S_IFREG | 0644,
 		.pid = getpid(),
 		.process = "ackctl",
-		.user = pw ? pw->pw_name : "",
+		.user = user_text(user, getuid()),
 		.mtime_ms = clock_real_ms(),
 		.delivery_id = uuid_make(id),
 		.previous_delivery_id = "",

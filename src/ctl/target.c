@@ -182,10 +182,9 @@ int target_conf(const struct target *t, const struct target_ask *ask,
 static int from_config(const struct target_ask *ask, struct target *t)
 {
 	AUTO(conf_freep) struct conf *c = NULL;
-	int status = target_load_conf(ask, &c);
 
-	if (status != CTL_OK)
-		return status;
+	if (target_load_conf(ask, &c) != CTL_OK || !c)
+		return CTL_FAILED;
 	t->state_dir = conf_state_path(c);
 	t->prefix = str_dup(c->oss.prefix);
 	t->config = str_dup(c->config_file);
