@@ -257,7 +257,7 @@ arrived() { # PATH FILE
 	grep -q 'The secret does not belong' out
 }
 
-@test "strangers' objects are found by reconcile" {
+@test "strangers' objects are found by reconcile, and told of with --fire" {
 	echo theirs >theirs
 	oss_put "${D##*/}/theirs.txt" theirs
 	oss_put "${D##*/}/theirs.log" theirs
@@ -266,6 +266,51 @@ arrived() { # PATH FILE
 	ctl_is 0 invalidate "$D"
 	ctl_is 1 reconcile "$D"
 	grep -q 'unknown .*theirs.txt' out
+	is "$(wc -l <out)" 1
+	ctl_is 0 reconcile --fire "$D"
+	wait_is 1 count_callbacks "$D/theirs.txt"
+	is "$(callbacks_of "$D/theirs.txt" .fields.size)" 7
+	wait_is ok attr callback.state "$D/theirs.txt"
+	ctl_is 0 reconcile "$D"
+	is "$(count_callbacks "$D/ours.txt")" 1
+	is "$(count_callbacks "$D/theirs.log")" 0
+	same "$D/theirs.txt" theirs
+}
+
+@test "retry-callback makes one again, with its delivery id" {
+	log_allow 'callback: (failed|the server is down)'
+	answer '{"status":503}'
+	echo a >"$D/a"
+	wait_is failed attr callback.state "$D/a"
+	id=$(attr callback.delivery_id "$D/a")
+	answer '{}'
+	ctl_is 0 retry-callback "$D/a"
+	wait_is ok attr callback.state "$D/a"
+	is "$(attr callback.delivery_id "$D/a")" "$id"
+	is "$(count_requests -k "$(key_of "$D/a")" PutObject)" 1
+	ctl_is 1 retry-callback "$D/no-such-file"
+}
+
+@test "retry-callback --failed makes all of them again" {
+	log_allow 'callback: (failed|the server is down)'
+	answer '{"status":503}'
+	for f in a b c; do echo $f >"$D/$f"; done
+	for f in a b c; do wait_is failed attr callback.state "$D/$f"; done
+	answer '{}'
+	ctl_is 0 retry-callback --failed --mount "$MNT"
+	for f in a b c; do wait_is ok attr callback.state "$D/$f"; done
+}
+
+@test "given-up callbacks show in status, and in the log" {
+	world_start "$BATS_TEST_TMPDIR/world"
+	conf_add 'callback "short"' 'match = *.short' 'retry_for = 0'
+	mount_start
+	log_allow 'callback: (failed|the server is down)'
+	answer '{"status":503}'
+	echo a >"$MNT/a.short"
+	wait_is 1 status_of '.callbacks.given_up + .callbacks.failed'
+	ctl_is 1 status "$MNT"
+	ctl_is 0 log --state given-up "$MNT"
 	is "$(wc -l <out)" 1
 }
 
