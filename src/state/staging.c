@@ -530,6 +530,16 @@ static bool must_wait_locked(const struct staging *s) ACK_REQUIRES(s->lock)
 	return s->claim != CLAIM_NONE && s->row_state != STAGING_DONE;
 }
 
+bool staging_is_discarded(struct staging *s)
+{
+	bool is_discarded;
+
+	staging_lock(s);
+	is_discarded = s->is_discarded;
+	staging_unlock(s);
+	return is_discarded;
+}
+
 int staging_discard(struct staging *s)
 {
 	struct burial *b = calloc(1, sizeof(*b));

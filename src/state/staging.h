@@ -246,6 +246,7 @@ void staging_supersede(struct staging *s);
 bool staging_is_superseded(struct staging *s);
 /** Row and file go; the file's bytes live while references do. */
 int staging_discard(struct staging *s);
+bool staging_is_discarded(struct staging *s);
 
 /* -- multipart uploads in the journal -------------------------------------- */
 

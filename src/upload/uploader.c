@@ -417,14 +417,17 @@ static void cancel_running_locked(struct upload *up)
 
 bool uploader_cancel(struct uploader *u, struct staging *s)
 {
+	enum staging_state state = staging_state_of(s);
 	struct upload *up;
-	bool gone = false, runs = false;
+	/* It may have ended just now, and its event is on the way. */
+	bool runs = state == STAGING_UPLOADING || state == STAGING_DONE;
+	bool gone = false;
 
 	lock_acquire(&u->lock);
 	up = upload_find_locked(u, staging_id(s));
 	if (up &&
 	    (up->phase == UPLOAD_RUNNING || up->phase == UPLOAD_REKEYING)) {
-		runs = up->phase == UPLOAD_RUNNING;
+		runs |= up->phase == UPLOAD_RUNNING;
 		cancel_running_locked(up);
 	} else if (up) {
 		upload_leave_locked(u, up);

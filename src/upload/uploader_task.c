@@ -223,6 +223,16 @@ static void begin_locked(struct uploader *u, struct upload *up)
 	atomic_store(&run->began_ms, clock_mono_ms());
 }
 
+/* Cancelled, perhaps before it was submitted: its name is gone. */
+static void note_discarded(struct uploader *u, struct upload *up)
+{
+	bool discarded = staging_is_discarded(up->s);
+
+	lock_acquire(&u->lock);
+	up->is_cancelled |= discarded;
+	lock_release(&u->lock);
+}
+
 /* `up` is RUNNING, this thread's; it is not any more afterwards. */
 static void run_attempt(struct uploader *u, struct upload *up,
 			struct failure *f)
@@ -245,6 +255,7 @@ static void run_attempt(struct uploader *u, struct upload *up,
 		return;
 	}
 	attempt_run(&a);
+	note_discarded(u, up);
 	if (a.outcome.rc == 0) {
 		conclude_stored(u, up, &a);
 		return;

@@ -534,6 +534,23 @@ static void cancel_of_a_retrying_file_ends_its_retries(void **state)
 	staging_put(s);
 }
 
+static void cancel_before_submit_uploads_nothing(void **state)
+{
+	struct upload_fix *f = *state;
+	struct staging *s = upload_closed(f, "k", "x", "d");
+	struct waiter w;
+
+	assert_false(uploader_cancel(f->up, s));
+	waiter_init(&w, f);
+	assert_int_equal(uploader_submit(f->up, s, waiter_done, &w), 0);
+	assert_int_equal(waiter_wait(&w), -ECANCELED);
+	assert_int_equal(keyq_drain(f->queue, clock_mono_ms() + 10000), 0);
+	assert_false(fake_store_has(f->oss, "k"));
+	assert_int_equal(upload_events(f), 0);
+	assert_true(all_stored(f)); /* nothing waits for a retry */
+	staging_put(s);
+}
+
 static void watcher_can_leave(void **state)
 {
 	struct upload_fix *f = *state;
@@ -809,6 +826,7 @@ int main(void)
 		TEST(cancel_while_sending_breaks_off),
 		TEST(cancel_after_the_last_byte_lets_it_finish),
 		TEST(cancel_of_a_retrying_file_ends_its_retries),
+		TEST(cancel_before_submit_uploads_nothing),
 		TEST(watcher_can_leave),
 		TEST(renamed_while_waiting_goes_to_the_new_name_alone),
 		TEST(renamed_while_retrying_is_retried_at_once),
