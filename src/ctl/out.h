@@ -11,20 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <jansson.h>
+#include "upload/json.h"
 
 struct cb_record;
 struct db;
 
 /** An attempt as one line for people. @return heap text, or NULL */
 char *record_line(const struct cb_record *r);
-/** All of it as one compact JSON object. @return heap text, or NULL */
-char *record_json(const struct cb_record *r);
-/** A time as JSON; null for 0. */
-json_t *json_time(int64_t real_ms);
-/** Text as JSON; null for NULL; bytes that are not UTF-8 as \xNN. */
-json_t *json_text(const char *text);
-
 /** "4.2M", "17B". @return out */
 const char *size_text(char out[16], uint64_t bytes);
 /** "1h 5m", "3.2s". @return out */

@@ -12,6 +12,7 @@
 #include "callback/conf_rules.h"
 #include "callback/mime.h"
 #include "callback/rules.h"
+#include "daemon/house.h"
 #include "download/reader.h"
 #include "fs/file.h"
 #include "fs/fs.h"
@@ -49,6 +50,7 @@ struct stack {
 	struct closer *closer;
 	struct uploader *uploader;
 	struct recall *recall;
+	struct house *house;
 	struct fs *fs;
 	struct mount *mount;
 	atomic_bool hurry;
@@ -216,6 +218,18 @@ static int build_workers(struct stack *s)
 	return rc;
 }
 
+static int build_house(struct stack *s)
+{
+	const struct conf *c = s->o->conf;
+	int rc =
+		house_new(c, s->db, s->staging, s->queue, s->timers, &s->house);
+
+	if (rc < 0)
+		return fail(s, rc, c->log.callbacks ? c->log.callbacks : "",
+			    NULL);
+	return 0;
+}
+
 static int build_fs(struct stack *s)
 {
 	const struct conf *c = s->o->conf;
@@ -285,6 +299,8 @@ static int build_uploader(struct stack *s)
 		.settle_arg = s->fs,
 		.recalled = fs_recalled,
 		.recalled_arg = s->fs,
+		.recorded = house_record,
+		.recorded_arg = s->house,
 		.fetch = fs_fetch_missing,
 		.fetch_arg = s->fs,
 	};
@@ -337,6 +353,8 @@ int stack_build(const struct options *o, void (*ready)(void *arg),
 	if (rc == 0)
 		rc = build_workers(s);
 	if (rc == 0)
+		rc = build_house(s);
+	if (rc == 0)
 		rc = build_fs(s);
 	if (rc == 0)
 		rc = build_uploader(s);
@@ -349,6 +367,7 @@ int stack_build(const struct options *o, void (*ready)(void *arg),
 		return rc;
 	}
 	recall_start(s->recall);
+	house_start(s->house);
 	uploader_clean_leftovers(s->uploader);
 	*out = s;
 	return 0;
@@ -365,6 +384,10 @@ void stack_reload(struct stack *s)
 
 	if (rc < 0)
 		log_err("reload: the log file cannot be opened again: errno=%d",
+			-rc);
+	rc = house_reopen(s->house);
+	if (rc < 0)
+		log_err("reload: the callbacks' log file cannot be opened again: errno=%d",
 			-rc);
 	rc = credentials_reload(s->keys);
 	if (rc < 0)
@@ -449,6 +472,7 @@ void stack_free(struct stack *s)
 	timer_wheel_free(s->timers);
 	keyq_free(s->queue);
 	uploader_free(s->uploader);
+	house_free(s->house);
 	fs_free(s->fs);
 	closer_free(s->closer);
 	read_cache_free(s->readers);

@@ -9,27 +9,12 @@
 #include <unistd.h>
 
 #include "fs/fs.h"
+#include "upload/json.h"
 #include "util/clock.h"
 #include "util/version.h"
 
 /** An attribute holds 64 KiB; uploads under way take what this leaves. */
 #define UPLOADS_BYTES_MAX 32000
-
-static json_t *time_text(int64_t real_ms)
-{
-	char text[CLOCK_TEXT_LEN];
-
-	return real_ms > 0 ? json_string(clock_rfc3339(text, real_ms))
-			   : json_null();
-}
-
-/* Keys are bytes; JSON's text is UTF-8. */
-static json_t *text_or_null(const char *text)
-{
-	json_t *s = text ? json_string(text) : NULL;
-
-	return s ? s : json_null();
-}
 
 static json_t *number(uint64_t n)
 {
@@ -52,16 +37,16 @@ static void add_mount(json_t *root, struct fs *fs,
 	json_object_set_new(root, "state", json_string(phase(fs, uploads)));
 	json_object_set_new(root, "version", json_string(ackfs_version));
 	json_object_set_new(root, "pid", json_integer(getpid()));
-	json_object_set_new(root, "bucket", text_or_null(c->bucket));
-	json_object_set_new(root, "prefix", text_or_null(c->prefix));
-	json_object_set_new(root, "mount", text_or_null(c->mountpoint));
-	json_object_set_new(root, "state_dir", text_or_null(c->state_path));
-	json_object_set_new(root, "config", text_or_null(c->config_path));
+	json_object_set_new(root, "bucket", json_text(c->bucket));
+	json_object_set_new(root, "prefix", json_text(c->prefix));
+	json_object_set_new(root, "mount", json_text(c->mountpoint));
+	json_object_set_new(root, "state_dir", json_text(c->state_path));
+	json_object_set_new(root, "config", json_text(c->config_path));
 	json_object_set_new(root, "read_only", json_boolean(c->read_only));
 	json_object_set_new(root, "close_returns",
 			    json_string(c->close_staged ? "staged" : "stored"));
-	json_object_set_new(root, "started", time_text(fs->started_ms));
-	json_object_set_new(root, "now", time_text(clock_real_ms()));
+	json_object_set_new(root, "started", json_time(fs->started_ms));
+	json_object_set_new(root, "now", json_time(clock_real_ms()));
 	json_object_set_new(root, "closes_not_judged",
 			    number(closer_blind(fs->d.closer)));
 }
@@ -87,14 +72,14 @@ static void add_files(json_t *root, struct fs *fs)
 			    number(staging_store_room(fs->d.staging)));
 	json_object_set_new(root, "staging", staging);
 	json_object_set_new(root, "oldest_pending",
-			    time_text(t.oldest_pending_ms));
+			    json_time(t.oldest_pending_ms));
 }
 
 static json_t *upload_json(const struct upload_progress *p, int64_t now)
 {
 	json_t *o = json_object();
 
-	json_object_set_new(o, "key", text_or_null(p->key));
+	json_object_set_new(o, "key", json_text(p->key));
 	json_object_set_new(o, "size", number(p->size));
 	json_object_set_new(o, "sent", number(p->sent));
 	json_object_set_new(o, "elapsed_ms", json_integer(now - p->started_ms));
@@ -162,14 +147,14 @@ static int add_trouble(void *arg, const struct staging_info *info,
 		return 0;
 	o = json_object();
 	json_object_set_new(o, "id", number((uint64_t)info->id));
-	json_object_set_new(o, "key", text_or_null(info->key));
+	json_object_set_new(o, "key", json_text(info->key));
 	json_object_set_new(o, "size", number(info->size));
 	json_object_set_new(o, "attempts", json_integer(info->attempts));
-	json_object_set_new(o, "error", text_or_null(info->last_error));
+	json_object_set_new(o, "error", json_text(info->last_error));
 	json_object_set_new(o, "next_try",
 			    info->next_try_ms == INT64_MAX
 				    ? json_null()
-				    : time_text(info->next_try_ms));
+				    : json_time(info->next_try_ms));
 	json_array_append_new(t->list, o);
 	return 0;
 }

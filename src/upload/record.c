@@ -94,6 +94,8 @@ void record_callback(const struct upload_env *env, const struct record *r)
 			LOG_Q(r->key), callback_state_name(r->outcome->state),
 			-rc);
 	log_failure(r, &rec);
+	if (r->callback && env->deps.recorded)
+		env->deps.recorded(env->deps.recorded_arg, &rec);
 	if (r->callback && env->recall.made)
 		env->recall.made(env->recall.arg, r->callback->url,
 				 r->attempt > 0 ? r->outcome : NULL);

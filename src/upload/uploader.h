@@ -95,6 +95,10 @@ struct uploader_deps {
 	   copy in the end.  On a worker thread; may be NULL. */
 	void (*settle_props)(void *arg, struct staging *s);
 	void *settle_arg;
+	/* An attempt of a callback was recorded. On a worker thread; may be
+	   NULL. */
+	void (*recorded)(void *arg, const struct cb_record *r);
+	void *recorded_arg;
 	/* A callback was made again: the object of this key has another
 	   identity now, with the same content (upload/recall.h). On a worker
 	   thread; may be NULL. */

@@ -1,0 +1,48 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# The callbacks' log file, and what grows too old or too large.
+
+load lib/common
+
+before_mount() {
+	conf_add log "callbacks = $W/mine.jsonl"
+	conf_add upload 'incomplete_max_bytes = 10K'
+}
+
+setup() { test_setup; }
+
+lines() { jq -r --arg key "$1" 'select(.key == $key) | .state' "$W/mine.jsonl"; }
+
+kept() { "$ACKFS_BIN/ackctl" incomplete list --json "$MNT" | jq -s 'flatten | length'; }
+
+@test "each attempt is a JSON line of the log file" {
+	echo x >"$D/f"
+	is "$(attr callback.state "$D/f")" ok
+	wait_is ok lines "$(key_of "$D/f")"
+	is "$(jq -r --arg key "$(key_of "$D/f")" 'select(.key == $key) | .response' "$W/mine.jsonl")" \
+		"$(attr callback.response "$D/f")"
+}
+
+@test "after a rotation SIGHUP opens it anew" {
+	mv "$W/mine.jsonl" "$W/old.jsonl"
+	send HUP ackfs
+	wait_for test -e "$W/mine.jsonl"
+	echo x >"$D/f"
+	is "$(attr callback.state "$D/f")" ok
+	wait_is ok lines "$(key_of "$D/f")"
+}
+
+@test "incomplete files beyond the limit are dropped at the next mount" {
+	local i
+	for i in 1 2 3; do
+		dd if=/dev/zero of="$D/f$i" bs=60000 2>/dev/null &
+		wait_for test -s "$D/f$i"
+		kill -KILL $!
+		wait $! || true
+	done
+	wait_is 3 kept
+	mount_stop
+	mount_start
+	wait_is 0 kept
+	grep -q 'house: an incomplete file is dropped' "$W/ackfs.log"
+}
