@@ -295,6 +295,8 @@ static int build_uploader(struct stack *s)
 		.mime = s->mime,
 		.event = fs_upload_event,
 		.event_arg = s->fs,
+		.stored = fs_upload_stored,
+		.stored_arg = s->fs,
 		.settle_props = fs_settle_props,
 		.settle_arg = s->fs,
 		.recalled = fs_recalled,

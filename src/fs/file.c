@@ -186,7 +186,14 @@ static int start_generation(struct file *f, const struct staging_base *base)
 	return staging_create(f->fs->d.staging, key, base, &f->now);
 }
 
-int file_make_writable_locked(struct file *f)
+void file_drop_row_locked(struct file *f)
+{
+	if (f->unlinked && f->now && staging_discard(f->now) < 0)
+		log_err("fs: a removed file stays in the journal: id=%lld",
+			(long long)staging_id(f->now));
+}
+
+static int make_writable_locked(struct file *f) ACK_REQUIRES(f->lock)
 {
 	struct staging_base base;
 	struct staging *clone;
@@ -225,6 +232,14 @@ int file_make_writable_locked(struct file *f)
 	return 0;
 }
 
+int file_make_writable_locked(struct file *f)
+{
+	int rc = make_writable_locked(f);
+
+	file_drop_row_locked(f);
+	return rc;
+}
+
 int file_start_empty_locked(struct file *f)
 {
 	enum staging_state state;
@@ -247,7 +262,10 @@ int file_start_empty_locked(struct file *f)
 		file_drop_now_locked(f);
 	else
 		rc = push_older(f);
-	return rc < 0 ? rc : start_generation(f, NULL);
+	if (rc == 0)
+		rc = start_generation(f, NULL);
+	file_drop_row_locked(f);
+	return rc;
 }
 
 void file_changed_locked(struct file *f, uint64_t size)

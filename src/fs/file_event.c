@@ -59,17 +59,26 @@ static void note_doubt(struct file *f, const struct upload_outcome *o)
 	lock_release(&fs->tree.lock);
 }
 
-static void rebase_locked(struct file *f, const char *key,
-			  const struct object_id *id) ACK_REQUIRES(f->lock)
+/* Newer generations than `except`, which is what OSS has now, lean on it. */
+static void rebase_locked(struct file *f, const struct staging *except,
+			  const char *key, const struct object_id *id)
+	ACK_REQUIRES(f->lock)
 {
 	struct staging_base base = {.size = id->size,
 				    .modified_ms = id->modified_ms};
+	struct generation *g;
+	int rc = 0;
 
-	if (!f->now)
-		return;
 	snprintf(base.key, sizeof(base.key), "%s", key);
 	snprintf(base.etag, sizeof(base.etag), "%s", id->etag);
-	if (staging_rebase(f->now, &base) < 0)
+	LL_FOREACH(f->older, g)
+	{
+		if (g->staging != except && rc == 0)
+			rc = staging_rebase(g->staging, &base);
+	}
+	if (f->now && f->now != except && rc == 0)
+		rc = staging_rebase(f->now, &base);
+	if (rc < 0)
 		log_err("fs: an open file could not be tied to the object's new version: key=%s",
 			LOG_Q(key));
 }
@@ -94,7 +103,8 @@ static void event_locked(struct file *f, struct staging *s, const char *key,
 	note_stored(f, o, current);
 	f->props.exclusive = false; /* it exists now, and is ours */
 	if (!current) {
-		rebase_locked(f, key, &o->id);
+		/* One may have been cloned since fs_upload_stored(). */
+		rebase_locked(f, s, key, &o->id);
 		if (remove_older_locked(f, s))
 			staging_discard(s);
 		return;
@@ -209,6 +219,22 @@ void fs_upload_event(void *arg, struct staging *s,
 	file_put(f);
 }
 
+void fs_upload_stored(void *arg, struct staging *s, const struct object_id *id)
+{
+	struct fs *fs = arg;
+	char key[1024];
+	struct file *f;
+
+	staging_key(s, key);
+	f = file_of_upload(fs, s, key);
+	if (!f)
+		return;
+	lock_acquire(&f->lock);
+	rebase_locked(f, s, key, id);
+	lock_release(&f->lock);
+	file_put(f);
+}
+
 /* Its parts will go out: with the metadata that it has so far. */
 void fs_settle_props(void *arg, struct staging *s)
 {
@@ -247,7 +273,7 @@ void fs_recalled(void *arg, const char *key, const struct object_id *id)
 	if (!f)
 		return;
 	lock_acquire(&f->lock);
-	rebase_locked(f, key, id);
+	rebase_locked(f, NULL, key, id);
 	lock_release(&f->lock);
 	file_put(f);
 }

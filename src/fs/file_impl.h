@@ -96,6 +96,8 @@ void file_changed_locked(struct file *f, uint64_t size) ACK_REQUIRES(f->lock);
 /** A new, empty generation: O_TRUNC, truncate to 0. */
 int file_start_empty_locked(struct file *f) ACK_REQUIRES(f->lock);
 void file_drop_now_locked(struct file *f) ACK_REQUIRES(f->lock);
+/** Bytes of an unlinked file are for its handles alone: a crash takes them. */
+void file_drop_row_locked(struct file *f) ACK_REQUIRES(f->lock);
 /** Ask for the metadata of the object that will be replaced, unless it has
  *  been seen; behind the caller's back (keyq). */
 void file_start_head(struct file *f);

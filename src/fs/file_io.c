@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "fs/file_impl.h"
 #include "util/log.h"
@@ -25,10 +27,59 @@ static struct staging *staged_now(struct file *f)
 	return s;
 }
 
+/* An older generation over the same base that has those bytes here: it is on
+ * its way, and OSS may have it already, unheard, instead of the base. */
+static struct staging *find_older(struct file *f, struct staging *s,
+				  uint64_t off, uint64_t len)
+{
+	struct staging_base base, other;
+	struct staging *found = NULL;
+	struct generation *g;
+	uint64_t at, miss;
+
+	if (!staging_base_of(s, &base))
+		return NULL;
+	lock_acquire(&f->lock);
+	LL_FOREACH(f->older, g)
+	{
+		if (g->staging != s && staging_base_of(g->staging, &other) &&
+		    strcmp(base.key, other.key) == 0 &&
+		    strcmp(base.etag, other.etag) == 0 &&
+		    staging_size(g->staging) >= off + len &&
+		    !staging_missing(g->staging, off, len, &at, &miss)) {
+			found = staging_get(g->staging);
+			break;
+		}
+	}
+	lock_release(&f->lock);
+	return found;
+}
+
+/* @return false: it must be fetched */
+static bool copy_from_older(struct file *f, struct staging *s, uint64_t off,
+			    uint64_t len)
+{
+	AUTO_FREE char *block = NULL;
+	struct staging *older;
+	ssize_t n = -1;
+
+	if (len > FETCH_BLOCK)
+		len = FETCH_BLOCK;
+	older = find_older(f, s, off, len);
+	if (!older)
+		return false;
+	block = malloc(len);
+	if (block)
+		n = staging_pread(older, block, len, off);
+	staging_put(older);
+	return n == (ssize_t)len && staging_fill(s, block, len, off) == 0;
+}
+
 /* Bring in what is missing of [off, off+len), in aligned blocks. */
-static int bring_in(struct fs *fs, struct staging *s, uint64_t off,
+static int bring_in(struct file *f, struct staging *s, uint64_t off,
 		    uint64_t len)
 {
+	struct fs *fs = f->fs;
 	uint64_t at, miss;
 
 	while (staging_missing(s, off, len, &at, &miss)) {
@@ -36,6 +87,8 @@ static int bring_in(struct fs *fs, struct staging *s, uint64_t off,
 		uint64_t last = at + miss;
 		int rc;
 
+		if (copy_from_older(f, s, at, miss))
+			continue;
 		last = (last + FETCH_BLOCK - 1) / FETCH_BLOCK * FETCH_BLOCK;
 		rc = fs_fetch_missing(fs, s, first, last - first);
 		if (rc < 0)
@@ -44,7 +97,7 @@ static int bring_in(struct fs *fs, struct staging *s, uint64_t off,
 	return 0;
 }
 
-static int read_staged(struct fs *fs, struct staging *s, uint64_t off,
+static int read_staged(struct file *f, struct staging *s, uint64_t off,
 		       size_t len, struct file_read *out)
 {
 	AUTO_FREE char *local = malloc(len ? len : 1);
@@ -58,7 +111,7 @@ static int read_staged(struct fs *fs, struct staging *s, uint64_t off,
 		len = 0;
 	else if (len > size - off)
 		len = (size_t)(size - off);
-	rc = bring_in(fs, s, off, len);
+	rc = bring_in(f, s, off, len);
 	if (rc < 0)
 		return rc;
 	n = staging_pread(s, local, len, off);
@@ -138,7 +191,7 @@ int file_read_view(struct handle *h, uint64_t off, size_t len,
 	memset(out, 0, sizeof(*out));
 	if (!s)
 		return read_object(h, off, len, out);
-	rc = read_staged(h->file->fs, s, off, len, out);
+	rc = read_staged(h->file, s, off, len, out);
 	staging_put(s);
 	return rc;
 }

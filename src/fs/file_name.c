@@ -123,6 +123,7 @@ bool file_unlinked(struct fs *fs, struct node *n)
 	file_cancel_hold_locked(f);
 	runs = cancel_older_locked(f);
 	runs |= keep_for_handles_locked(f, open);
+	file_drop_row_locked(f);
 	lock_release(&f->lock);
 	file_put(f);
 	return runs;

@@ -226,7 +226,12 @@ static void recover_one(void *arg, struct staging *s)
 	struct staging_info info;
 
 	staging_get_info(s, &info);
-	if (info.state == STAGING_INCOMPLETE) {
+	if (info.state == STAGING_DONE) {
+		/* OSS has it; the crash came before its row went. */
+		if (staging_discard(s) < 0)
+			log_err("fs: a stored file stays in the journal: key=%s",
+				LOG_Q(info.key));
+	} else if (info.state == STAGING_INCOMPLETE) {
 		r->incomplete++;
 		atomic_fetch_add(&r->fs->incomplete_seen, 1);
 	} else {

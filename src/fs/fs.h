@@ -103,6 +103,7 @@ int fs_recover(struct fs *fs);
 /** For the uploader's `settle_props` and `recalled`. */
 void fs_settle_props(void *fs, struct staging *s);
 void fs_recalled(void *fs, const char *key, const struct object_id *id);
+void fs_upload_stored(void *fs, struct staging *s, const struct object_id *id);
 void fs_upload_event(void *fs, struct staging *s,
 		     const struct upload_outcome *o);
 int fs_fetch_missing(void *fs, struct staging *s, uint64_t off, uint64_t len);

@@ -7,7 +7,11 @@
 
 #include "fs/change.h"
 #include "fs/file.h"
+#include "upload/objects.h"
+#include "util/clock.h"
 #include "util/log.h"
+
+enum { CHANGE_RETRY_MS = 30000 };
 
 struct found {
 	struct found *next;
@@ -36,7 +40,9 @@ static void gather_change(void *arg, const char *key,
 	LL_APPEND(*list, f);
 }
 
-static void resume_change(struct fs *fs, const struct found *f)
+/* Its object is `id` (NULL: nothing is stored yet). */
+static void apply_change(struct fs *fs, const struct found *f,
+			 const struct object_id *id)
 {
 	bool folder = f->key[strlen(f->key) - 1] == '/';
 	struct posix_attr a = {0};
@@ -54,8 +60,8 @@ static void resume_change(struct fs *fs, const struct found *f)
 		n->mtime_ns = a.mtime_ns;
 		n->meta_known = true;
 		n->meta_dirty = true;
-		if (!n->file && node_set_object(n, &f->id) == 0)
-			n->size = f->id.size;
+		if (id && !n->file && node_set_object(n, id) == 0)
+			n->size = id->size;
 		tree_pin_locked(n);
 	}
 	lock_release(&fs->tree.lock);
@@ -65,6 +71,110 @@ static void resume_change(struct fs *fs, const struct found *f)
 	lock_acquire(&fs->tree.lock);
 	tree_unpin_locked(&fs->tree, n);
 	lock_release(&fs->tree.lock);
+}
+
+struct change_task {
+	struct fs *fs;
+	struct found *f;
+};
+
+static void change_free(void *arg)
+{
+	struct change_task *t = arg;
+
+	kvs_release(&t->f->meta);
+	free(t->f);
+	free(t);
+}
+
+/* The version that was to be changed, or one that this mount stored since (its
+ * upload was under way): not what others have put there. */
+static bool is_wanted(struct fs *fs, const struct found *f,
+		      const struct object_id *now)
+{
+	struct objmeta seen = {0};
+	int rc = 0;
+
+	if (strcasecmp(f->id.etag, now->etag) != 0 || f->id.size != now->size) {
+		rc = objmeta_get(fs->d.db, f->key, now, &seen);
+		objmeta_release(&seen);
+	}
+	return rc == 0;
+}
+
+static void change_submit(void *arg);
+
+static void change_run(void *arg)
+{
+	struct change_task *t = arg;
+	struct fs *fs = t->fs;
+	struct oss_object o = {0};
+	struct oss_reply reply = {0};
+	struct oss_ctl ctl = fs_ctl(fs);
+	struct object_id id;
+	int rc = fs->d.store.ops->head(fs->d.store.self, t->f->key, &ctl, &o,
+				       &reply);
+
+	if (rc < 0 && rc != -ENOENT) {
+		fs_log_failure("resuming a change of metadata", t->f->key,
+			       &reply, rc);
+		if (timer_add_owned(fs->d.timers,
+				    clock_mono_ms() + CHANGE_RETRY_MS,
+				    change_submit, change_free, t))
+			return;
+	}
+	if (rc == 0) {
+		object_id_of(&o, &id);
+		if (is_wanted(fs, t->f, &id))
+			apply_change(fs, t->f, &id);
+		else
+			rc = -ESTALE;
+	}
+	oss_object_release(&o);
+	if (rc == -ENOENT || rc == -ESTALE) {
+		log_notice(
+			"fs: a change of metadata is void, the object has changed: key=%s",
+			LOG_Q(t->f->key));
+		metachange_remove(fs->d.db, t->f->key);
+	}
+	change_free(t);
+}
+
+static void change_submit(void *arg)
+{
+	struct change_task *t = arg;
+	const struct keyq_task task = {.class = KEYQ_META,
+				       .key = t->f->key,
+				       .is_exact = true,
+				       .run = change_run,
+				       .dropped = change_free,
+				       .arg = t};
+
+	if (keyq_submit(t->fs->d.queue, &task) < 0)
+		change_free(t);
+}
+
+/* f is taken. */
+static void resume_change(struct fs *fs, struct found *f)
+{
+	struct change_task *t = calloc(1, sizeof(*t));
+	bool is_staged, folder = f->key[strlen(f->key) - 1] == '/';
+	struct node *n;
+
+	lock_acquire(&fs->tree.lock);
+	n = fs_node_of_key_locked(fs, f->key);
+	is_staged = n && n->file;
+	lock_release(&fs->tree.lock);
+	/* What OSS has, the journal need not know: its answer may be lost. */
+	if (t && !is_staged && !folder) {
+		*t = (struct change_task){fs, f};
+		change_submit(t);
+		return;
+	}
+	apply_change(fs, f, is_staged ? NULL : &f->id);
+	free(t);
+	kvs_release(&f->meta);
+	free(f);
 }
 
 /* -- renames ---------------------------------------------------------------------------- */
@@ -168,8 +278,6 @@ int fs_recover_changes(struct fs *fs)
 	{
 		LL_DELETE(list, f);
 		resume_change(fs, f);
-		kvs_release(&f->meta);
-		free(f);
 	}
 	return rc;
 }

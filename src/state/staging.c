@@ -298,9 +298,7 @@ int staging_reopen(struct staging *s, const struct staging_base *base)
 	int rc = 0;
 
 	staging_lock(s);
-	if (s->is_discarded)
-		rc = -ESTALE;
-	else if (s->state != STAGING_HELD && s->state != STAGING_DONE)
+	if (s->state != STAGING_HELD && s->state != STAGING_DONE)
 		rc = -EINVAL;
 	else if (s->state == STAGING_DONE)
 		rc = rebase_locked(s, base);
@@ -554,6 +552,7 @@ int staging_discard(struct staging *s)
 		free(b);
 		return 0;
 	}
+	(void)staging_fd_locked(s); /* while it has a name */
 	s->is_discarded = true;
 	must_wait = must_wait_locked(s);
 	b->s = staging_get(s);

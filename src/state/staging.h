@@ -176,6 +176,9 @@ bool staging_missing(struct staging *s, uint64_t off, uint64_t len,
 /** Bytes of the base; local ones win. Allowed in every state (it changes
  *  nothing that shows). */
 int staging_fill(struct staging *s, const void *data, size_t len, uint64_t off);
+/** What was filled is found after a crash: waits for its row, when there is
+ *  news. @return 0 or -errno */
+int staging_keep_filled(struct staging *s);
 /** OPEN only. Ends a promise (the first time that waits for a commit).
  *  @return 0, -EBUSY (not OPEN: clone or reopen), -ENOSPC, -EFBIG, -EIO */
 int staging_pwrite(struct staging *s, const void *data, size_t len,
@@ -244,7 +247,8 @@ int staging_incomplete(struct staging *s, const char *why);
 /** A newer close of the same key was stored or closed: never upload it. */
 void staging_supersede(struct staging *s);
 bool staging_is_superseded(struct staging *s);
-/** Row and file go; the file's bytes live while references do. */
+/** Row and file go; the file's bytes live while references do, and may be
+ *  written: nothing of that is journaled. */
 int staging_discard(struct staging *s);
 bool staging_is_discarded(struct staging *s);
 

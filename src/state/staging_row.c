@@ -395,3 +395,24 @@ int staging_sync_data(struct staging *s)
 	staging_unlock(s);
 	return 0;
 }
+
+/* -- bytes of the base --------------------------------------------------------- */
+
+int staging_keep_filled(struct staging *s)
+{
+	struct row_job *job = NULL;
+	int fd = -1, rc = 0;
+
+	staging_lock(s);
+	/* The bytes before a durable row that speaks of them. */
+	if (s->dirty & JOURNAL_RANGES && s->claim == CLAIM_DURABLE)
+		fd = staging_fd_locked(s);
+	staging_unlock(s);
+	if (fd >= 0 && fdatasync(fd) < 0)
+		return note_sync_error(s, -errno);
+	staging_lock(s);
+	if (s->dirty & JOURNAL_RANGES)
+		rc = staging_row_post_locked(s, DB_WAIT, &job);
+	staging_unlock(s);
+	return rc < 0 ? rc : staging_row_wait(job);
+}

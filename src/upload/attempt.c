@@ -131,6 +131,9 @@ static int put_whole(struct work *w, const struct upload_want *want)
 	struct oss_ctl ctl = run_ctl(w->env, w->a->run);
 	int rc = staged_fill(w->env, w->a->s, w->a->run, 0, w->info.size);
 
+	/* Its base goes with this: a repetition needs the bytes here. */
+	if (rc == 0)
+		rc = staging_keep_filled(w->a->s);
 	if (rc < 0)
 		return rc;
 	ctl.callback_urls = want->callback ? want->callback_urls : 0;
@@ -256,6 +259,8 @@ static void succeeded(struct work *w)
 	failpoint("upload.stored");
 	record(w, &o->id);
 	failpoint("upload.recorded");
+	if (w->env->deps.stored)
+		w->env->deps.stored(w->env->deps.stored_arg, w->a->s, &o->id);
 	rc = staging_done(w->a->s);
 	if (rc < 0 && rc != -ESTALE) /* cancelled meanwhile */
 		log_err("upload: stored, but the journal does not know: key=%s "

@@ -90,6 +90,12 @@ struct uploader_deps {
 	void (*event)(void *arg, struct staging *s,
 		      const struct upload_outcome *o);
 	void *event_arg;
+	/* OSS has the file: what leans on the object that it replaces must lean on
+	   this one, in the journal too, before the journal says that it is
+	   done. On a worker thread; may be NULL. */
+	void (*stored)(void *arg, struct staging *s,
+		       const struct object_id *id);
+	void *stored_arg;
 	/* Parts of an OPEN file will go out: give it its properties as they are
 	   known now (staging_set_props), so that they need not be set by a
 	   copy in the end.  On a worker thread; may be NULL. */

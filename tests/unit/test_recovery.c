@@ -560,6 +560,39 @@ static void unfinished_change_keeps_the_blocks_that_were_written(void **state)
 	assert_int_equal(len, 2 * BLOCK);
 }
 
+static void leave_filled(struct state_fix *f)
+{
+	static const char block[BLOCK] = {7};
+	struct staging_base base = {.key = "k", .etag = "E", .size = 3 * BLOCK};
+	struct staging_close c = state_close_info("delivery-1");
+	struct staging *s = NULL;
+
+	CHILD_CHECK(staging_create(f->store, "k", &base, &s) == 0);
+	CHILD_CHECK(staging_pwrite(s, block, BLOCK, BLOCK) == 0);
+	CHILD_CHECK(staging_close(s, &c, true) == 0);
+	CHILD_CHECK(staging_fill(s, block, BLOCK, 0) == 0);
+	CHILD_CHECK(staging_keep_filled(s) == 0);
+	CHILD_CHECK(staging_fill(s, block, BLOCK, 2 * BLOCK) == 0);
+	staging_close_release(&c);
+}
+
+/* An upload whose answer is lost has replaced the base. */
+static void
+filled_ranges_that_were_kept_need_no_base_after_a_crash(void **state)
+{
+	struct state_fix *f = *state;
+	uint64_t off = 0, len = 0;
+	struct staging *s;
+
+	state_crash(f, NULL, leave_filled);
+	state_open(f);
+	s = state_found(f, "k");
+	assert_int_equal(staging_state_of(s), STAGING_CLOSED);
+	assert_true(staging_missing(s, 0, 3 * BLOCK, &off, &len));
+	assert_int_equal(off, 2 * BLOCK);
+	assert_int_equal(len, BLOCK);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -577,6 +610,7 @@ int main(void)
 		T(damaged_journal_costs_no_bytes),
 		T(truncated_wal_goes_back_to_a_whole_commit),
 		T(unfinished_change_keeps_the_blocks_that_were_written),
+		T(filled_ranges_that_were_kept_need_no_base_after_a_crash),
 	};
 
 	log_set_level(LOG_LVL_ERR - 1);

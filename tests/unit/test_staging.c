@@ -206,6 +206,24 @@ static void discarded_file_is_gone_from_every_state(void **state)
 	assert_int_equal(f->found_count, 0);
 }
 
+static void unlinked_closed_file_can_be_reopened_and_stays_gone(void **state)
+{
+	static const enum staging_state from[] = {STAGING_HELD, STAGING_DONE};
+	struct state_fix *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(from); i++) {
+		struct staging *s = make_state(f, from[i]);
+
+		assert_int_equal(staging_discard(s), 0);
+		assert_int_equal(staging_reopen(s, NULL), 0);
+		assert_int_equal(staging_pwrite(s, "DATA", 4, 0), 0);
+		state_expect_bytes(s, "DATA");
+		staging_put(s);
+	}
+	restart(f);
+	assert_int_equal(f->found_count, 0);
+}
+
 static void unlinked_open_file_can_still_be_written(void **state)
 {
 	struct state_fix *f = *state;
@@ -568,6 +586,7 @@ int main(void)
 			every_transition_is_made_or_refused_and_journaled),
 		T(discarded_file_is_gone_from_every_state),
 		T(unlinked_open_file_can_still_be_written),
+		T(unlinked_closed_file_can_be_reopened_and_stays_gone),
 		T(promised_file_is_closed_after_a_start),
 		T(write_after_a_promise_takes_it_back),
 		T(reopened_held_file_loses_its_close_with_the_first_write),
