@@ -19,6 +19,7 @@
 
 #include "daemon/options.h"
 #include "daemon/stack.h"
+#include "daemon/utab.h"
 #include "fs/mount.h"
 #include "util/base.h"
 #include "util/log.h"
@@ -99,6 +100,7 @@ static void ready(void *arg)
 
 	log_notice("mounted: bucket=%s on=%s", LOG_Q(d->o.fsname),
 		   LOG_Q(d->o.mountpoint));
+	utab_register(d->o.fsname, d->o.mountpoint);
 	if (d->ready_fd < 0)
 		return;
 	detach_from_terminal();

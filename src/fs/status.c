@@ -15,6 +15,7 @@
 
 /** An attribute holds 64 KiB; uploads under way take what this leaves. */
 #define UPLOADS_BYTES_MAX 32000
+#define TROUBLES_BYTES_MAX 12000
 
 static json_t *number(uint64_t n)
 {
@@ -75,6 +76,15 @@ static void add_files(json_t *root, struct fs *fs)
 			    json_time(t.oldest_pending_ms));
 }
 
+/* @return how long its text is */
+static size_t append_object(json_t *list, json_t *o)
+{
+	AUTO_FREE char *text = json_dumps(o, JSON_COMPACT);
+
+	json_array_append_new(list, o);
+	return text ? strlen(text) : 0;
+}
+
 static json_t *upload_json(const struct upload_progress *p, int64_t now)
 {
 	json_t *o = json_object();
@@ -82,20 +92,12 @@ static json_t *upload_json(const struct upload_progress *p, int64_t now)
 	json_object_set_new(o, "key", json_text(p->key));
 	json_object_set_new(o, "size", number(p->size));
 	json_object_set_new(o, "sent", number(p->sent));
-	json_object_set_new(o, "elapsed_ms", json_integer(now - p->started_ms));
+	/* A file that is sent while it is written has no beginning yet. */
+	json_object_set_new(
+		o, "elapsed_ms",
+		json_integer(p->started_ms ? now - p->started_ms : 0));
 	json_object_set_new(o, "attempts", json_integer(p->attempts));
 	return o;
-}
-
-/* @return how long its text is */
-static size_t add_upload(json_t *list, const struct upload_progress *p,
-			 int64_t now)
-{
-	json_t *o = upload_json(p, now);
-	AUTO_FREE char *text = json_dumps(o, JSON_COMPACT);
-
-	json_array_append_new(list, o);
-	return text ? strlen(text) : 0;
 }
 
 static bool is_under_way(const struct upload_progress *p)
@@ -118,7 +120,8 @@ static void add_progress(json_t *root, struct fs *fs)
 			continue;
 		running++;
 		if (bytes < UPLOADS_BYTES_MAX)
-			bytes += add_upload(uploads, &list[i], now);
+			bytes += append_object(uploads,
+					       upload_json(&list[i], now));
 	}
 	json_object_set_new(root, "uploads", uploads);
 	json_object_set_new(root, "uploads_running", number(running));
@@ -130,22 +133,14 @@ enum { TROUBLES_SHOWN = 8 };
 
 struct troubles {
 	json_t *list;
+	size_t bytes;   /* of its text */
 	uint64_t stuck; /* they wait for somebody to act */
 };
 
-static int add_trouble(void *arg, const struct staging_info *info,
-		       const struct staging_close *c)
+static json_t *trouble_json(const struct staging_info *info)
 {
-	struct troubles *t = arg;
-	json_t *o;
+	json_t *o = json_object();
 
-	(void)c;
-	if (info->state != STAGING_RETRYING)
-		return 0;
-	t->stuck += info->next_try_ms == INT64_MAX;
-	if (json_array_size(t->list) >= TROUBLES_SHOWN)
-		return 0;
-	o = json_object();
 	json_object_set_new(o, "id", number((uint64_t)info->id));
 	json_object_set_new(o, "key", json_text(info->key));
 	json_object_set_new(o, "size", number(info->size));
@@ -155,13 +150,27 @@ static int add_trouble(void *arg, const struct staging_info *info,
 			    info->next_try_ms == INT64_MAX
 				    ? json_null()
 				    : json_time(info->next_try_ms));
-	json_array_append_new(t->list, o);
+	return o;
+}
+
+static int add_trouble(void *arg, const struct staging_info *info,
+		       const struct staging_close *c)
+{
+	struct troubles *t = arg;
+
+	(void)c;
+	if (info->state != STAGING_RETRYING)
+		return 0;
+	t->stuck += info->next_try_ms == INT64_MAX;
+	if (json_array_size(t->list) < TROUBLES_SHOWN &&
+	    t->bytes < TROUBLES_BYTES_MAX)
+		t->bytes += append_object(t->list, trouble_json(info));
 	return 0;
 }
 
 static int add_troubles(json_t *root, struct fs *fs)
 {
-	struct troubles t = {json_array(), 0};
+	struct troubles t = {.list = json_array()};
 	const json_t *files = json_object_get(root, "files");
 	int rc = 0;
 

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/utab.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "util/buf.h"
+#include "util/log.h"
+#include "util/thread.h"
+
+#define HELPER "/sbin/umount.fuse.ackfs"
+
+extern char **environ;
+
+struct entry {
+	char *source, *mountpoint;
+};
+
+static void entry_free(struct entry *e)
+{
+	free(e->source);
+	free(e->mountpoint);
+	free(e);
+}
+
+/* A mount that is not made, only noted; the mount point is not looked at. */
+static int run_mount(const struct entry *e)
+{
+	const char *const argv[] = {"mount",
+				    "--fake",
+				    "--internal-only",
+				    "--no-canonicalize",
+				    "-t",
+				    "fuse.ackfs",
+				    "-o",
+				    "uhelper=fuse.ackfs",
+				    "--",
+				    e->source,
+				    e->mountpoint,
+				    NULL};
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attr;
+	sigset_t none;
+	pid_t pid;
+	int rc, status = 0;
+
+	sigemptyset(&none);
+	posix_spawn_file_actions_init(&files);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		posix_spawn_file_actions_addopen(&files, fd, "/dev/null",
+						 O_RDWR, 0);
+	rc = posix_spawnp(&pid, argv[0], &files, &attr,
+			  (char *const *)(uintptr_t)argv, environ);
+	posix_spawnattr_destroy(&attr);
+	posix_spawn_file_actions_destroy(&files);
+	if (rc != 0)
+		return -rc;
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return status;
+}
+
+static void *register_main(void *arg)
+{
+	struct entry *e = arg;
+	int rc = run_mount(e);
+
+	if (rc != 0)
+		log_debug(
+			"start: not in utab, umount(8) will not wait: status=%d",
+			rc);
+	entry_free(e);
+	return NULL;
+}
+
+void utab_register(const char *source, const char *mountpoint)
+{
+	struct entry *e;
+
+	if (geteuid() != 0 || access(HELPER, X_OK) != 0)
+		return;
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return;
+	e->source = str_dup(source);
+	e->mountpoint = str_dup(mountpoint);
+	if (!e->source || !e->mountpoint ||
+	    thread_start_detached("ackfs-utab", register_main, e) < 0)
+		entry_free(e);
+}
