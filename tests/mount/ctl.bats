@@ -195,7 +195,7 @@ arrived() { # PATH FILE
 	ctl_is 0 drop --yes "$D/over"
 	ctl_is 0 drop --yes "$D/new"
 	wait_is old cat "$D/over"
-	wait_for fails test -e "$D/new"
+	wait_for test ! -e "$D/new"
 	is "$(status_of .staging.files)" 0
 }
 
