@@ -19,7 +19,7 @@ static const struct {
 	{"SecurityTokenExpired",
 	 "The temporary key has expired: fetch a new one."},
 	{"AccessDenied",
-	 "The key's RAM policy or the bucket's policy does not allow this: README, \"Permissions\", has the least policy."},
+	 "The key's RAM policy or the bucket's policy does not allow this: README, \"The least RAM policy\", has what it takes."},
 	{"NoSuchBucket",
 	 "There is no such bucket in this region: check bucket, and that endpoint is its region's."},
 	{"InvalidBucketName",

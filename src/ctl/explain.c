@@ -35,7 +35,7 @@ struct explain {
 	struct buf body; /* as OSS would send it */
 	char *key, *path;
 	char *why; /* it cannot be rendered */
-	const char *type;
+	const char *type, *mount;
 	struct stat st; /* of the local file, or samples */
 	char user[64], host[256];
 	bool has_callback, json_is_bad;
@@ -145,7 +145,7 @@ static int render(struct explain *e)
 		.path = e->path,
 		.key = e->key,
 		.bucket = e->conf->oss.bucket,
-		.mount = "/mnt/oss",
+		.mount = e->mount,
 		.host = e->host,
 		.size = (uint64_t)e->st.st_size,
 		.uid = e->st.st_uid,
@@ -394,6 +394,7 @@ static int run_explain(int argc, char **argv)
 	if (own.has_size)
 		e.st.st_size = (off_t)own.size;
 	look_at_host(&e);
+	e.mount = t.mount ? t.mount : "/mnt/oss";
 	look_at_vars(&e, t.state_dir);
 	status = explain_path(&e);
 	if (status != CTL_FAILED)

@@ -369,3 +369,36 @@ arrived() { # PATH FILE
 	ctl_is 2 status --state-dir "$W/state/world"
 	grep -q '1 retrying' out
 }
+
+# The helper is looked for in /sbin alone: in a mount namespace it is there.
+@test "umount(8) waits through its helper" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	world_start "$BATS_TEST_TMPDIR/helper"
+	export W MNT BIN BUCKET EMU HELPER=$BATS_TEST_DIRNAME/../../etc/umount.fuse.ackfs
+	cat >inside <<-'SH'
+		set -eu
+		mkdir upper
+		mount -t tmpfs tmpfs upper || exit 77
+		for dir in /usr/sbin /usr/local /run; do
+			mkdir -p "upper$dir/u" "upper$dir/w"
+			mount -t overlay overlay -o "lowerdir=$dir,upperdir=$PWD/upper$dir/u,workdir=$PWD/upper$dir/w" "$dir" || exit 77
+		done
+		cp "$HELPER" /usr/sbin/umount.fuse.ackfs
+		mkdir -p /usr/local/bin
+		cp "$BIN/ackctl" /usr/local/bin
+		"$BIN/ackfs" "$BUCKET" "$MNT" -f -o "config=$W/ackfs.conf,upload.close_returns=staged" 2>>"$W/ackfs.log" &
+		for ((i = 0; i < 600; i++)); do
+			! grep -qs "TARGET=$MNT " /run/mount/utab || break
+			sleep 0.1
+		done
+		curl -sSf -o /dev/null "$EMU/-/faults" -d '{"operation":"Put*","fault":"latency","ms":1500}'
+		echo slow >"$MNT/slow"
+		umount "$MNT"
+		grep -q 'unmounted: files_left=0' "$W/ackfs.log"
+	SH
+	got=0
+	unshare -m bash inside >out 2>&1 3>&- || got=$?
+	[ $got -ne 77 ] || skip "no mount namespaces with overlays here"
+	[ $got -eq 0 ] || { cat out >&2; return 1; }
+	oss_has slow
+}
