@@ -174,7 +174,8 @@ if os.fork():
     os.write(fd, b"one\n")
 time.sleep(1000)' "$D/f" &
 	wait_for size_is "$D/f" 4
-	kill -9 $! $(offspring $!)
+	mapfile -t all < <(offspring $!)
+	kill -9 $! "${all[@]}"
 	wait $! || true
 	echo one >want
 	unfinished "$D/f" want
@@ -266,7 +267,8 @@ count_entries() { ls -A "$D" | wc -l; }
 @test "rsync --inplace that is killed, sender and receiver" {
 	mark=$(mark)
 	slow_rsync -a --inplace
-	kill -9 $! $(offspring $!)
+	mapfile -t all < <(offspring $!)
+	kill -9 $! "${all[@]}"
 	wait $! || true
 	wait_is 0 count_entries
 	no_big_upload "$mark"

@@ -502,7 +502,7 @@ seed() {
 		-d '{"bucket":"'"$BUCKET"'","prefix":"'"$1"'","count":'"$2"',"size":'"$3"'}'
 }
 
-oss_put() { oss PUT "$1" -o /dev/null -T "${2:-/dev/null}"; } # KEY [FILE]
+oss_put() { oss PUT "$1" -o /dev/null --data-binary "@${2:-/dev/null}"; } # KEY [FILE]
 oss_get() { oss GET "$1" -o "$2"; }                           # KEY FILE
 oss_delete() { oss DELETE "$1" -o /dev/null; }                # KEY
 oss_head() { oss GET "$1" -o /dev/null -D - | tr -d '\r'; }   # KEY: headers
