@@ -462,7 +462,8 @@ static struct handle *handle_new(struct file *f, int flags)
 		return NULL;
 	h->file = f;
 	h->flags = flags;
-	h->writable = (flags & O_ACCMODE) != O_RDONLY;
+	/* Who creates a file for reading alone (flock) makes one all the same. */
+	h->writable = (flags & O_ACCMODE) != O_RDONLY || (flags & O_CREAT);
 	lock_acquire(&fs->tree.lock);
 	file_ref_locked(f);
 	f->handles++;

@@ -157,6 +157,11 @@ int fs_lookup(struct fs *fs, uint64_t parent, const char *name,
 	      struct fs_attr *out);
 /** Attributes, asked for again when they are stale. */
 int fs_getattr(struct fs *fs, uint64_t ino, struct fs_attr *out);
+/** Is there an object that can carry the node's metadata? */
+static inline bool fs_may_have_meta(const struct node *n)
+{
+	return n->stored || n->kind == NODE_DIR;
+}
 /** Metadata of a stored node, by HEAD unless seen. @return 0, -ENOENT, ... */
 int fs_need_meta(struct fs *fs, struct node *n);
 /** By HEAD in any case: Content-Type, storage class, user metadata. */

@@ -214,7 +214,7 @@ static void ask_metadata(struct listing *l)
 	for (size_t i = 0; dir && i < l->count; i++) {
 		n = l->names[i] ? tree_child_locked(&fs->tree, dir, l->names[i])
 				: NULL;
-		if (n && n->stored && !n->meta_known && !n->file) {
+		if (n && fs_may_have_meta(n) && !n->meta_known && !n->file) {
 			tree_pin_locked(n);
 			h.nodes[h.count++] = n;
 		}

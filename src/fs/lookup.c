@@ -186,6 +186,7 @@ struct remembered {
 	struct object_id id;
 	struct kvs meta;
 	char *content_type;
+	bool folder;
 	char name[];
 };
 
@@ -203,6 +204,9 @@ static void remember(void *arg, const char *name, const struct objmeta *m)
 	if (!e)
 		return;
 	memcpy(e->name, name, len);
+	e->folder = len > 1 && name[len - 2] == '/';
+	if (e->folder)
+		e->name[len - 2] = '\0';
 	e->id = m->id;
 	e->content_type = str_dup(m->content_type);
 	if (kvs_copy(&e->meta, &m->meta) < 0) {
@@ -218,13 +222,16 @@ static void apply_one_locked(struct fs *fs, struct node *dir,
 			     const struct remembered *e)
 	ACK_REQUIRES(fs->tree.lock)
 {
-	struct node *n = tree_child_locked(&fs->tree, dir, e->name);
+	struct node *n;
 	struct object_id id;
 
-	if (!n || n->meta_known || is_local(n) || n->kind == NODE_DIR)
+	n = tree_child_locked(&fs->tree, dir, e->name);
+	if (!n || n->meta_known || is_local(n) ||
+	    (n->kind == NODE_DIR) != e->folder)
 		return;
+	/* A listing tells no version of a folder's marker. */
 	node_object_id(n, &id);
-	if (object_id_equal(&id, &e->id))
+	if (e->folder || object_id_equal(&id, &e->id))
 		apply_posix(fs, n, &e->meta, e->content_type);
 }
 
@@ -258,21 +265,31 @@ static bool recall_meta(struct fs *fs, struct node *n, const char *key)
 {
 	struct object_id id;
 	struct objmeta m = {0};
-	bool known;
+	bool known, folder;
 
 	lock_acquire(&fs->tree.lock);
 	known = n->meta_known || is_local(n);
+	folder = n->kind == NODE_DIR;
 	node_object_id(n, &id);
 	lock_release(&fs->tree.lock);
 	if (known)
 		return true;
-	if (objmeta_get(fs->d.db, key, &id, &m) < 0)
+	if (objmeta_get(fs->d.db, key, folder ? NULL : &id, &m) < 0)
 		return false;
 	lock_acquire(&fs->tree.lock);
 	apply_posix(fs, n, &m.meta, m.content_type);
 	lock_release(&fs->tree.lock);
 	objmeta_release(&m);
 	return true;
+}
+
+/* A folder that keys below it make needs no object of its own. */
+static void note_no_marker(struct fs *fs, struct node *n)
+{
+	lock_acquire(&fs->tree.lock);
+	if (n->kind == NODE_DIR)
+		n->meta_known = true;
+	lock_release(&fs->tree.lock);
 }
 
 static int head_node(struct fs *fs, struct node *n, const char *key)
@@ -284,7 +301,9 @@ static int head_node(struct fs *fs, struct node *n, const char *key)
 
 	if (rc == 0)
 		fs_note_object(fs, n, key, &o);
-	else if (rc != -ENOENT)
+	else if (rc == -ENOENT)
+		note_no_marker(fs, n);
+	else
 		fs_log_failure("asking for an object's metadata", key, &reply,
 			       rc);
 	oss_object_release(&o);
@@ -485,10 +504,11 @@ static int find(struct fs *fs, uint64_t parent, const char *name,
 			rc = note_answer(fs, parent, name, &a, since, &n);
 		if (rc < 0)
 			return rc;
-		if (n && n->kind != NODE_DIR)
+		if (n && fs->conf.posix_meta != FS_POSIX_NEVER &&
+		    key_of_node(fs, n, key) == 0)
 			recall_meta(fs, n, key);
 	}
-	if (fs->conf.posix_meta == FS_POSIX_ALWAYS && n->stored)
+	if (fs->conf.posix_meta == FS_POSIX_ALWAYS && fs_may_have_meta(n))
 		fs_need_meta(fs, n);
 	*out = n;
 	return 0;

@@ -298,7 +298,9 @@ static int run_get(sqlite3 *sql, void *arg)
 	if (rc <= 0)
 		return rc < 0 ? rc : -ENOENT;
 	read_id(st, &has);
-	return object_id_equal(&has, q->id) ? read_row(st, q->out) : -ENOENT;
+	if (q->id && !object_id_equal(&has, q->id))
+		return -ENOENT;
+	return read_row(st, q->out);
 }
 
 int objmeta_get(struct db *db, const char *key, const struct object_id *id,

@@ -28,7 +28,8 @@ struct objmeta {
 
 void objmeta_release(struct objmeta *m);
 
-/** @return 0; -ENOENT: never seen, or another version; -errno */
+/** @param id  NULL: whatever version was seen last
+ *  @return 0; -ENOENT: never seen, or another version; -errno */
 int objmeta_get(struct db *db, const char *key, const struct object_id *id,
 		struct objmeta *out);
 /** Not waited for: it may be missed by an objmeta_get() right after. */

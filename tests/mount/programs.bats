@@ -267,6 +267,12 @@ by_tool() {
 	uploaded 1 "$D/f" want
 }
 
+@test "a file that is created for reading alone: 1, empty" {
+	flock "$D/f" true
+	: >want
+	uploaded 1 "$D/f" want
+}
+
 @test "touch of a file that is there: none more" {
 	echo x >"$D/f"
 	uploaded 1 "$D/f" <<<x

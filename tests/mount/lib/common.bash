@@ -104,7 +104,8 @@ spawn() {
 		mv "$name.pid.new" "$name.pid"
 		rc=0
 		wait $! || rc=$?
-		echo $rc >"$name.status"
+		echo $rc >"$name.status.new"
+		mv "$name.status.new" "$name.status"
 	} >/dev/null 2>&1 3>&- 4>&- &
 	wait_for test -s "$name.pid"
 }
