@@ -231,6 +231,7 @@ void stats_reset(struct stats *s)
 	s->bytes_in = 0;
 	s->bytes_out = 0;
 	s->count = 0;
+	memset(s->counters, 0, sizeof(s->counters));
 	lock_release(&s->lock);
 }
 

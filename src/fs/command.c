@@ -148,7 +148,7 @@ static int announce(struct fs *fs, const struct words *w)
 struct stale {
 	struct stale *next;
 	uint64_t ino, parent;
-	char name[256];
+	char name[];
 };
 
 /* The nodes that the kernel knows, the folder's and all below. */
@@ -160,18 +160,20 @@ static int gather_stale_locked(struct fs *fs, struct node *top,
 	HASH_ITER(by_ino, fs->tree.inos, n, tmp)
 	{
 		struct stale *one;
+		size_t len;
 
 		for (up = n; up && up != top; up = up->parent)
 			;
 		if (!up || !n->nlookup || !n->parent)
 			continue;
-		one = calloc(1, sizeof(*one));
+		len = strlen(n->name) + 1;
+		one = malloc(sizeof(*one) + len);
 		if (!one)
 			return -ENOMEM;
 		one->ino = n->ino;
 		one->parent = n->parent->ino;
 		n->fresh_until_ms = 0;
-		strncat(one->name, n->name, sizeof(one->name) - 1);
+		memcpy(one->name, n->name, len);
 		LL_PREPEND(*list, one);
 	}
 	return 0;

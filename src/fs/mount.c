@@ -22,7 +22,7 @@
 struct notice {
 	struct notice *next;
 	uint64_t ino;
-	char name[256]; /* "": the inode's pages and attributes */
+	char name[]; /* "": the inode's pages and attributes */
 };
 
 struct mount {
@@ -35,7 +35,9 @@ struct mount {
 	   they can deadlock with the kernel (fuse-facts 20). */
 	struct lock lock;
 	struct cond wake;
-	struct notice *notices;
+	/* A folder that is invalidated sends one for each name: append in one
+	   step. */
+	struct notice *first, **end;
 	bool stopping, notifying;
 	pthread_t notifier;
 };
@@ -66,14 +68,17 @@ static void init(void *userdata, struct fuse_conn_info *conn)
 
 static void push(struct mount *m, uint64_t ino, const char *name)
 {
-	struct notice *n = calloc(1, sizeof(*n));
+	size_t len = strlen(name) + 1;
+	struct notice *n = malloc(sizeof(*n) + len);
 
 	if (!n)
 		return; /* the kernel's own time-out sees to it */
+	n->next = NULL;
 	n->ino = ino;
-	strncat(n->name, name, sizeof(n->name) - 1);
+	memcpy(n->name, name, len);
 	lock_acquire(&m->lock);
-	LL_APPEND(m->notices, n);
+	*m->end = n;
+	m->end = &n->next;
 	cond_signal(&m->wake);
 	lock_release(&m->lock);
 }
@@ -103,13 +108,15 @@ static void *notifier_main(void *arg)
 
 	lock_acquire(&m->lock);
 	while (!m->stopping) {
-		struct notice *n = m->notices;
+		struct notice *n = m->first;
 
 		if (!n) {
 			cond_wait(&m->wake, &m->lock);
 			continue;
 		}
-		LL_DELETE(m->notices, n);
+		m->first = n->next;
+		if (!m->first)
+			m->end = &m->first;
 		lock_release(&m->lock);
 		send_notice(m, n);
 		free(n);
@@ -177,6 +184,7 @@ int mount_new(struct fs *fs, const struct mount_conf *conf, struct mount **out,
 	if (!m)
 		return -ENOMEM;
 	m->fs = fs;
+	m->end = &m->first;
 	m->conf = *conf;
 	m->stop_fd = eventfd(0, EFD_CLOEXEC);
 	lock_init(&m->lock, LOCK_LEAF);
@@ -253,7 +261,7 @@ void mount_free(struct mount *m)
 		fuse_session_destroy(m->session);
 	if (m->stop_fd >= 0)
 		close(m->stop_fd);
-	LL_FOREACH_SAFE(m->notices, n, tmp)
+	LL_FOREACH_SAFE(m->first, n, tmp)
 	{
 		free(n);
 	}
