@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,6 +184,38 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	fuse_reply_err(req, ENODATA);
 }
 
+/* Names with their attributes, as many as fit. */
+static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
+			   off_t off, struct fuse_file_info *fi)
+{
+	const struct nullfs *n = nullfs_of(req);
+	char *page = malloc(size);
+	size_t used = 0;
+
+	(void)ino;
+	(void)fi;
+	for (uint64_t no = (uint64_t)off; page && no < n->count; no++) {
+		struct fuse_entry_param e = {.ino = FIRST_INO + no,
+					     .attr_timeout = FOREVER,
+					     .entry_timeout = FOREVER};
+		char name[32];
+		size_t need;
+
+		fill_attr(n, e.ino, &e.attr);
+		(void)snprintf(name, sizeof(name), "f%" PRIu64, no);
+		need = fuse_add_direntry_plus(req, page + used, size - used,
+					      name, &e, (off_t)no + 1);
+		if (need > size - used)
+			break;
+		used += need;
+	}
+	if (page)
+		fuse_reply_buf(req, page, used);
+	else
+		fuse_reply_err(req, ENOMEM);
+	free(page);
+}
+
 static void op_close(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
@@ -198,6 +231,7 @@ static const struct fuse_lowlevel_ops ops = {
 	.create = op_create,
 	.open = op_open,
 	.read = op_read,
+	.readdirplus = op_readdirplus,
 	.write_buf = op_write_buf,
 	.getxattr = op_getxattr,
 	.flush = op_close,
