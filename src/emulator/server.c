@@ -441,6 +441,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn,
 
 /* ---- the daemon ---- */
 
+static void on_log(void *cls, const char *fmt, va_list ap) ACK_PRINTF(2, 0);
+
 static void on_log(void *cls, const char *fmt, va_list ap)
 {
 	(void)cls;

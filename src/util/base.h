@@ -34,8 +34,9 @@
 #define ACK_NO_ANALYSIS
 #endif
 
-/* Run fn(&variable) at the end of the scope.  Initialise such variables. */
-#define AUTO(fn) __attribute__((cleanup(fn)))
+/* Run fn(&variable) at the end of the scope.  Initialise such variables.  One that is
+   there for its end alone is no unused one. */
+#define AUTO(fn) __attribute__((cleanup(fn), unused))
 #define AUTO_FREE AUTO(auto_free)
 #define AUTO_CLOSE AUTO(auto_close)
 

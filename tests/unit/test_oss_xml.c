@@ -36,8 +36,8 @@ static void errors_are_read(void **state)
 static void a_broken_rest_does_not_hide_the_code(void **state)
 {
 	static const char *const texts[] = {
-		"<Error><Code>X</Code><Key>a\x01"
-		"b</Key></Error>",
+		("<Error><Code>X</Code><Key>a\x01"
+		 "b</Key></Error>"),
 		"<Error><Code>X</Code></Error>trailing",
 		"<Error><Code>X</Code><Mess",
 	};
