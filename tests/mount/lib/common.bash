@@ -366,25 +366,33 @@ requests_since() { # MARK
 		select(.operation != "Callback") | "\(.operation) \(.key // "")"'
 }
 
-# The key of PATH as it stands in the logs, which are JSON.
-json_key() {
-	local key
-	key=$(key_of "$1")
-	case $key in
-	*[!A-Za-z0-9._/-]*) jq -cn --arg k "$key" '$k' ;;
-	*) printf '"%s"' "$key" ;;
-	esac
-}
+# Most keys stand in the logs, which are JSON, as they are: grep is faster.
+is_plain() { [[ $1 != *[!A-Za-z0-9._/-]* ]]; }
+
+UPLOADS='PutObject|CompleteMultipartUpload|AppendObject'
 
 count_uploads() { # PATH
-	grep -F "\"key\":$(json_key "$1")," "$W/requests.jsonl" |
-		grep -cE '^[^{]*\{"time":"[^"]*","operation":"(PutObject|CompleteMultipartUpload|AppendObject)"' ||
-		true
+	local key
+	key=$(key_of "$1")
+	if is_plain "$key"; then
+		grep -F "\"key\":\"$key\"," "$W/requests.jsonl" |
+			grep -cE "^\{\"time\":\"[^\"]*\",\"operation\":\"($UPLOADS)\"" || true
+	else
+		IFS='|' read -ra operations <<<"$UPLOADS"
+		count_requests -k "$key" "${operations[@]}"
+	fi
 }
 
 # The receiver's lines for that object.
 callback_lines() { # PATH
-	grep -F "\"object\":$(json_key "$1")," "$W/callbacks.jsonl" || true
+	local key
+	key=$(key_of "$1")
+	if is_plain "$key"; then
+		grep -F "\"object\":\"$key\"," "$W/callbacks.jsonl" || true
+	else
+		jq -c --arg key "$key" 'select(.fields.object == $key)' \
+			"$W/callbacks.jsonl"
+	fi
 }
 
 count_callbacks() { callback_lines "$1" | wc -l; } # PATH
@@ -395,7 +403,9 @@ callbacks_of() { callback_lines "$1" | jq -r "$2"; } # PATH FILTER
 expected_again() {
 	local path n bad=0
 	declare -A expected
-	while read -r n path; do expected[$path]=$n; done <"$W/expected"
+	while IFS= read -r path; do
+		expected[${path#* }]=${path%% *}
+	done <"$W/expected"
 	for path in "${!expected[@]}"; do
 		n=${expected[$path]}
 		[ "$n" != - ] || continue
@@ -473,10 +483,12 @@ answer() { curl -sSf -o /dev/null -d "$1" "$RCV/-/answer"; }
 
 # -- OSS without a mount -------------------------------------------------------------
 
-# oss VERB KEY[?SUBRESOURCE] [CURL-OPTION...]: signed (V1).  Headers that start
-# with x-oss- go to OSS_HEADERS, one a line, sorted.
+# oss VERB KEY [CURL-OPTION...]: signed (V1).  OSS_SUB is a subresource, OSS_TYPE
+# the Content-Type; headers that start with x-oss- go to OSS_HEADERS, one a line,
+# sorted.
 oss() {
-	local verb=$1 target=$2 date headers='' line options=() sign encoded
+	local verb=$1 key=$2 sub=${OSS_SUB:+?$OSS_SUB} date line sign encoded
+	local headers='' options=()
 	shift 2
 	date=$(date -u '+%a, %d %b %Y %H:%M:%S GMT')
 	while read -r line; do
@@ -484,17 +496,14 @@ oss() {
 		headers+=${line%%: *}:${line#*: }$'\n'
 		options+=(-H "$line")
 	done <<<"${OSS_HEADERS:-}"
-	sign=$(printf '%s\n\n%s\n%s\n%s/%s/%s' "$verb" "${OSS_TYPE:-}" "$date" \
-		"$headers" "$BUCKET" "$target" |
+	sign=$(printf '%s\n\n%s\n%s\n%s/%s/%s%s' "$verb" "${OSS_TYPE:-}" "$date" \
+		"$headers" "$BUCKET" "$key" "$sub" |
 		openssl dgst -sha1 -hmac "$SECRET_KEY" -binary | base64)
-	case ${target%%\?*} in
-	*[!A-Za-z0-9._/-]*) encoded=$(jq -rn --arg k "${target%%\?*}" '$k | @uri') ;;
-	*) encoded=${target%%\?*} ;;
-	esac
-	[[ $target != *\?* ]] || encoded+="?${target#*\?}"
+	encoded=$key
+	is_plain "$key" || encoded=$(jq -rn --arg k "$key" '$k | @uri')
 	curl -sSf --path-as-is -X "$verb" -H "Date: $date" \
 		-H "Authorization: OSS $ACCESS_KEY:$sign" -H "Content-Type: ${OSS_TYPE:-}" \
-		"${options[@]}" "$@" "$EMU/$BUCKET/$encoded"
+		"${options[@]}" "$@" "$EMU/$BUCKET/$encoded$sub"
 }
 
 # seed PREFIX COUNT SIZE: objects PREFIX00000000 and so on, in no time
