@@ -3,10 +3,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <utlist.h>
 
 #include "fs/change.h"
 #include "fs/file.h"
+#include "fs/posix.h"
+#include "state/cbvars.h"
+#include "upload/mover.h"
 #include "upload/objects.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -207,34 +211,98 @@ static void intent_task_free(void *arg)
 	free(t);
 }
 
-/* The copy was stored: the old name goes, unless somebody has written it since.
-   A copy that is not known to be stored leaves both: nothing is lost. */
+static bool is_same_content(const struct oss_object *a,
+			    const struct oss_object *b)
+{
+	if (a->size != b->size)
+		return false;
+	return a->has_crc64 && b->has_crc64 ? a->crc64 == b->crc64
+					    : strcasecmp(a->etag, b->etag) == 0;
+}
+
+/* @return 0; 1: the new name has other content */
+static int check_copy(struct fs *fs, const struct intent *i,
+		      const struct oss_object *src, struct oss_reply *reply)
+{
+	struct oss_object dst = {0};
+	struct oss_ctl ctl = fs_ctl(fs);
+	int rc = fs->d.store.ops->head(fs->d.store.self, i->dst, &ctl, &dst,
+				       reply);
+
+	if (rc == -ENOENT || (rc == 0 && !is_same_content(src, &dst)))
+		rc = 1;
+	oss_object_release(&dst);
+	return rc;
+}
+
+/* The copy may have been stored without its records, or its callback's answer:
+   once more, all of it. */
+static int move_again(struct fs *fs, const struct intent *i,
+		      const struct oss_object *src, struct oss_reply *reply)
+{
+	struct object_id id, now;
+	struct posix_attr a = {S_IFREG | fs->conf.file_mode, fs->conf.uid,
+			       fs->conf.gid, src->modified_ms * 1000000};
+	struct object_move m = {.src = i->src,
+				.dst = i->dst,
+				.src_id = &id,
+				.process = "",
+				.remove_source = true};
+	int rc;
+
+	object_id_of(src, &id);
+	posix_read(&src->meta, src->content_type, false, &a);
+	m.uid = a.uid;
+	m.gid = a.gid;
+	m.mode = a.mode;
+	m.mtime_ms = a.mtime_ns / 1000000;
+	rc = uploader_move(fs->d.uploader, &m, &now, reply);
+	if (rc == 0 && cbvars_any(fs->d.db))
+		cbvars_move(fs->d.db, i->src, i->dst);
+	return rc;
+}
+
+/* @return 0: the rename is finished; 1: it did not happen; -errno */
+static int finish_rename(struct fs *fs, const struct intent *i,
+			 struct oss_reply *reply)
+{
+	struct oss_object src = {0};
+	struct oss_ctl ctl = fs_ctl(fs);
+	int rc = fs->d.store.ops->head(fs->d.store.self, i->src, &ctl, &src,
+				       reply);
+
+	if (rc == -ENOENT) {
+		rc = i->copied ? 0 : 1;
+	} else if (rc == 0 && strcasecmp(src.etag, i->src_etag) != 0) {
+		rc = 1; /* somebody has written it since */
+	} else if (rc == 0 && i->copied) {
+		if (cbvars_any(fs->d.db))
+			cbvars_move(fs->d.db, i->src, i->dst);
+		rc = fs_remove_object(fs, i->src);
+	} else if (rc == 0) {
+		rc = check_copy(fs, i, &src, reply);
+		if (rc == 0)
+			rc = move_again(fs, i, &src, reply);
+	}
+	oss_object_release(&src);
+	return rc;
+}
+
 static void intent_run(void *arg)
 {
 	struct intent_task *t = arg;
 	const struct intent *i = &t->f->intent;
-	struct oss_object o = {0};
 	struct oss_reply reply = {0};
-	struct oss_ctl ctl = fs_ctl(t->fs);
-	int rc = 0;
+	int rc = finish_rename(t->fs, i, &reply);
 
-	if (i->copied && i->src && i->dst) {
-		rc = t->fs->d.store.ops->head(t->fs->d.store.self, i->src, &ctl,
-					      &o, &reply);
-		if (rc == 0 && strcasecmp(o.etag, i->src_etag) == 0)
-			rc = fs_remove_object(t->fs, i->src);
-		if (rc == -ENOENT)
-			rc = 0;
-		if (rc == 0)
-			log_notice(
-				"fs: finished a rename that a crash interrupted: from=%s to=%s",
-				LOG_Q(i->src), LOG_Q(i->dst));
-		else
-			fs_log_failure("finishing an interrupted rename",
-				       i->src, &reply, rc);
-	}
-	oss_object_release(&o);
 	if (rc == 0)
+		log_notice(
+			"fs: finished a rename that a crash interrupted: from=%s to=%s",
+			LOG_Q(i->src), LOG_Q(i->dst));
+	else if (rc < 0)
+		fs_log_failure("finishing an interrupted rename", i->src,
+			       &reply, rc);
+	if (rc >= 0)
 		intent_remove(t->fs->d.db, i->id);
 	intent_task_free(t);
 }

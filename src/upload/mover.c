@@ -88,7 +88,11 @@ static int fill_close(struct work *w, const struct cb_record *record)
 	c->mode = m->mode;
 	c->mtime_ms = m->mtime_ms;
 	c->pid = m->pid;
-	c->delivery_id = str_dup(uuid_make(id));
+	/* A rename that a crash interrupts is made again, with the same id. */
+	c->delivery_id =
+		str_dup(record->delivery_id && *record->delivery_id
+				? uuid_derive(record->delivery_id, m->dst, id)
+				: uuid_make(id));
 	c->previous_delivery_id =
 		str_dup(record->delivery_id ? record->delivery_id : "");
 	c->process = str_dup(m->process ? m->process : "");

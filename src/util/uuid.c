@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
+
+#include "util/crc64.h"
 
 /* Up to 256 bytes: the kernel gives them whole, or has no getrandom. */
 static void random_bytes(void *out, size_t len)
@@ -18,12 +21,9 @@ static void random_bytes(void *out, size_t len)
 		abort(); /* ids that may repeat are worse */
 }
 
-const char *uuid_make(char out[UUID_LEN])
+static const char *format(unsigned char b[16], int version, char out[UUID_LEN])
 {
-	unsigned char b[16] = {0};
-
-	random_bytes(b, sizeof(b));
-	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40); /* version 4 */
+	b[6] = (unsigned char)((b[6] & 0x0f) | version << 4);
 	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80); /* RFC 9562's variant */
 	snprintf(out, UUID_LEN,
 		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
@@ -31,6 +31,28 @@ const char *uuid_make(char out[UUID_LEN])
 		 b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9],
 		 b[10], b[11], b[12], b[13], b[14], b[15]);
 	return out;
+}
+
+const char *uuid_make(char out[UUID_LEN])
+{
+	unsigned char b[16] = {0};
+
+	random_bytes(b, sizeof(b));
+	return format(b, 4, out);
+}
+
+const char *uuid_derive(const char *id, const char *name, char out[UUID_LEN])
+{
+	/* The id is random enough for both; the NULs keep them apart. */
+	uint64_t one = crc64_update(0, id, strlen(id) + 1);
+	uint64_t two = crc64_update(0, name, strlen(name) + 1);
+	unsigned char b[16];
+
+	one = crc64_update(one, name, strlen(name) + 1);
+	two = crc64_update(two, id, strlen(id) + 1);
+	memcpy(b, &one, sizeof(one));
+	memcpy(b + sizeof(one), &two, sizeof(two));
+	return format(b, 8, out);
 }
 
 uint64_t random_below(uint64_t n)

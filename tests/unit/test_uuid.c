@@ -36,6 +36,21 @@ static void ids_differ(void **state)
 	}
 }
 
+static void derived_ids_repeat_and_depend_on_both_inputs(void **state)
+{
+	char a[UUID_LEN], b[UUID_LEN];
+
+	(void)state;
+	assert_string_equal(uuid_derive("id", "in/a", a),
+			    uuid_derive("id", "in/a", b));
+	assert_int_equal(strlen(a), 36);
+	assert_int_equal(a[14], '8');
+	assert_non_null(strchr("89ab", a[19]));
+	assert_string_not_equal(a, uuid_derive("id", "in/b", b));
+	assert_string_not_equal(a, uuid_derive("ie", "in/a", b));
+	assert_string_not_equal(a, uuid_derive("in/a", "id", b));
+}
+
 static void random_numbers_stay_below_and_reach_all(void **state)
 {
 	bool seen[3] = {false, false, false};
@@ -58,6 +73,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ids_have_the_form_of_version_4),
 		cmocka_unit_test(ids_differ),
+		cmocka_unit_test(derived_ids_repeat_and_depend_on_both_inputs),
 		cmocka_unit_test(random_numbers_stay_below_and_reach_all),
 	};
 
