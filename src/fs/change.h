@@ -18,6 +18,10 @@ void fs_remember(struct fs *fs, const char *key, const struct object_id *id,
 		 const char *content_type, const struct kvs *meta);
 /** DELETE, and all records of the key. Logged when it fails. */
 int fs_remove_object(struct fs *fs, const char *key);
+/** At the start: a rename of staged bytes (intent.is_staged) goes on, blocking.
+ *  Before their uploads are submitted. @return 0; -ENOENT: nothing is staged
+ *  under the old name; -errno: it is given up */
+int fs_rename_again(struct fs *fs, const struct intent *i);
 /** A removed or replaced folder's cached children. */
 void fs_forget_children_locked(struct fs *fs, struct node *dir)
 	ACK_REQUIRES(fs->tree.lock);

@@ -111,6 +111,8 @@ bool file_unlinked(struct fs *fs, struct node *n);
  *         staged
  */
 int file_rekey(struct fs *fs, struct node *n, const char *new_key);
+/** Are several generations on their way? */
+bool file_has_older(struct fs *fs, struct node *n);
 /** The rename is done: a held file whose name is final now goes up. */
 void file_renamed(struct fs *fs, struct node *n);
 /** chmod, chown, utimens of an open or held file go into its upload.

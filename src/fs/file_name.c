@@ -133,6 +133,8 @@ bool file_unlinked(struct fs *fs, struct node *n)
 
 static int rekey_one(struct file *f, struct staging *s, const char *key)
 {
+	int rc;
+
 	switch (staging_state_of(s)) {
 	case STAGING_OPEN:
 	case STAGING_HELD:
@@ -141,11 +143,28 @@ static int rekey_one(struct file *f, struct staging *s, const char *key)
 	case STAGING_CLOSED:
 	case STAGING_RETRYING:
 	case STAGING_UPLOADING:
-		return uploader_rekey(f->fs->d.uploader, s, key);
+		rc = uploader_rekey(f->fs->d.uploader, s, key);
+		if (rc != -ENOENT)
+			return rc;
+		break; /* at the start: it is not submitted yet */
 	case STAGING_DONE:
 		break;
 	}
 	return staging_rekey(s, key);
+}
+
+bool file_has_older(struct fs *fs, struct node *n)
+{
+	struct file *f = file_of_node(fs, n);
+	bool has_older;
+
+	if (!f)
+		return false;
+	lock_acquire(&f->lock);
+	has_older = f->older != NULL;
+	lock_release(&f->lock);
+	file_put(f);
+	return has_older;
 }
 
 static bool is_pending(struct staging *s)

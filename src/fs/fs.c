@@ -186,10 +186,13 @@ static void show_attr_locked(struct node *n, const struct staging_info *info,
 struct recovery {
 	struct fs *fs;
 	size_t pending, incomplete;
+	struct staging **list; /* pending ones, oldest close first */
+	size_t cap;
+	int rc;
 };
 
-static void recover_pending(struct fs *fs, struct staging *s,
-			    const struct staging_info *info)
+static void show(struct fs *fs, struct staging *s,
+		 const struct staging_info *info)
 {
 	struct staging_props props;
 	struct node *n;
@@ -208,16 +211,27 @@ static void recover_pending(struct fs *fs, struct staging *s,
 	if (!n || file_adopt(fs, n, s) < 0)
 		log_err("fs: a staged file has no place in the tree, it is uploaded all the same: key=%s",
 			LOG_Q(info->key));
-	if (info->state == STAGING_HELD && n)
-		file_restart_hold(fs, n);
-	else if (uploader_submit(fs->d.uploader, s, NULL, NULL) < 0)
-		log_err("fs: a staged file could not be queued: key=%s",
-			LOG_Q(info->key));
 	if (!n)
 		return;
 	lock_acquire(&fs->tree.lock);
 	tree_unpin_locked(&fs->tree, n);
 	lock_release(&fs->tree.lock);
+}
+
+static int add_pending(struct recovery *r, struct staging *s)
+{
+	if (r->pending == r->cap) {
+		size_t cap = r->cap ? r->cap * 2 : 64;
+		struct staging **list =
+			reallocarray(r->list, cap, sizeof(struct staging *));
+
+		if (!list)
+			return -ENOMEM;
+		r->list = list;
+		r->cap = cap;
+	}
+	r->list[r->pending++] = staging_get(s);
+	return 0;
 }
 
 static void recover_one(void *arg, struct staging *s)
@@ -234,11 +248,38 @@ static void recover_one(void *arg, struct staging *s)
 	} else if (info.state == STAGING_INCOMPLETE) {
 		r->incomplete++;
 		atomic_fetch_add(&r->fs->incomplete_seen, 1);
+	} else if (add_pending(r, s) == 0) {
+		show(r->fs, s, &info);
 	} else {
-		r->pending++;
-		recover_pending(r->fs, s, &info);
+		r->rc = -ENOMEM;
 	}
 	staging_put(s);
+}
+
+/* Its upload, or the wait for its name; unless a rename has replaced it. */
+static void go_on(struct fs *fs, struct staging *s)
+{
+	struct staging_info info;
+	struct node *n = NULL;
+
+	staging_get_info(s, &info);
+	if (info.state == STAGING_HELD) {
+		lock_acquire(&fs->tree.lock);
+		n = fs_node_of_key_locked(fs, info.key);
+		if (n)
+			tree_pin_locked(n);
+		lock_release(&fs->tree.lock);
+	}
+	if (n) {
+		file_restart_hold(fs, n);
+		lock_acquire(&fs->tree.lock);
+		tree_unpin_locked(&fs->tree, n);
+		lock_release(&fs->tree.lock);
+	} else if (!staging_is_discarded(s) &&
+		   uploader_submit(fs->d.uploader, s, NULL, NULL) < 0) {
+		log_err("fs: a staged file could not be queued: key=%s",
+			LOG_Q(info.key));
+	}
 }
 
 int fs_recover(struct fs *fs)
@@ -246,6 +287,16 @@ int fs_recover(struct fs *fs)
 	struct recovery r = {.fs = fs};
 	int rc = staging_recover(fs->d.staging, recover_one, &r);
 
+	if (rc >= 0 && r.rc == 0)
+		rc = fs_recover_renames(fs);
+	else if (rc >= 0)
+		rc = r.rc;
+	for (size_t i = 0; i < r.pending; i++) {
+		if (rc >= 0)
+			go_on(fs, r.list[i]);
+		staging_put(r.list[i]);
+	}
+	free(r.list);
 	if (rc < 0)
 		return rc;
 	if (r.pending || r.incomplete)

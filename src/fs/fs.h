@@ -236,7 +236,9 @@ void fs_set_user_meta(struct fs *fs, uint64_t ino, const char *name,
 		      const char *value, struct fs_done done);
 /** A CopyObject for a node's changed metadata, in a second. */
 void fs_schedule_meta(struct fs *fs, struct node *n);
-/** Finish renames and metadata changes that a crash interrupted. */
+/** Finish renames and metadata changes that a crash interrupted: renames before
+ *  the uploads that were found are submitted, changes after. */
+int fs_recover_renames(struct fs *fs);
 int fs_recover_changes(struct fs *fs);
 /** Carry out what waits, now: before a drain. */
 void fs_flush_meta(struct fs *fs);

@@ -220,9 +220,24 @@ static bool is_same_content(const struct oss_object *a,
 					    : strcasecmp(a->etag, b->etag) == 0;
 }
 
-/* @return 0; 1: the new name has other content */
+static bool is_recorded(struct fs *fs, const char *key,
+			const struct oss_object *o)
+{
+	struct cb_record record = {0};
+	struct object_id id;
+	bool found;
+
+	object_id_of(o, &id);
+	found = cblog_outcome(fs->d.db, key, &id, &record) == 0;
+	cb_record_release(&record);
+	return found;
+}
+
+/* @return 0; 1: the new name has other content.
+ * *recorded: the records have moved already */
 static int check_copy(struct fs *fs, const struct intent *i,
-		      const struct oss_object *src, struct oss_reply *reply)
+		      const struct oss_object *src, bool *recorded,
+		      struct oss_reply *reply)
 {
 	struct oss_object dst = {0};
 	struct oss_ctl ctl = fs_ctl(fs);
@@ -231,8 +246,16 @@ static int check_copy(struct fs *fs, const struct intent *i,
 
 	if (rc == -ENOENT || (rc == 0 && !is_same_content(src, &dst)))
 		rc = 1;
+	*recorded = rc == 0 && is_recorded(fs, i->dst, &dst);
 	oss_object_release(&dst);
 	return rc;
+}
+
+static int remove_source(struct fs *fs, const struct intent *i)
+{
+	if (cbvars_any(fs->d.db))
+		cbvars_move(fs->d.db, i->src, i->dst);
+	return fs_remove_object(fs, i->src);
 }
 
 /* The copy may have been stored without its records, or its callback's answer:
@@ -268,22 +291,19 @@ static int finish_rename(struct fs *fs, const struct intent *i,
 {
 	struct oss_object src = {0};
 	struct oss_ctl ctl = fs_ctl(fs);
+	bool copied = i->copied || i->is_staged;
 	int rc = fs->d.store.ops->head(fs->d.store.self, i->src, &ctl, &src,
 				       reply);
 
-	if (rc == -ENOENT) {
-		rc = i->copied ? 0 : 1;
-	} else if (rc == 0 && strcasecmp(src.etag, i->src_etag) != 0) {
+	if (rc == -ENOENT)
+		rc = copied ? 0 : 1;
+	else if (rc == 0 && strcasecmp(src.etag, i->src_etag) != 0)
 		rc = 1; /* somebody has written it since */
-	} else if (rc == 0 && i->copied) {
-		if (cbvars_any(fs->d.db))
-			cbvars_move(fs->d.db, i->src, i->dst);
-		rc = fs_remove_object(fs, i->src);
-	} else if (rc == 0) {
-		rc = check_copy(fs, i, &src, reply);
-		if (rc == 0)
-			rc = move_again(fs, i, &src, reply);
-	}
+	else if (rc == 0 && !copied)
+		rc = check_copy(fs, i, &src, &copied, reply);
+	if (rc == 0 && src.etag[0])
+		rc = copied ? remove_source(fs, i)
+			    : move_again(fs, i, &src, reply);
 	oss_object_release(&src);
 	return rc;
 }
@@ -330,7 +350,35 @@ static void resume_intent(struct fs *fs, struct found *f)
 		intent_task_free(t);
 }
 
-int fs_recover_changes(struct fs *fs)
+/* What is staged under the old name goes on at once: its uploads are not
+ * submitted yet. */
+static bool rename_staged_again(struct fs *fs, struct found *f)
+{
+	const struct intent *i = &f->intent;
+	struct node *n;
+	bool staged;
+	int rc;
+
+	if (!i->is_staged || !i->src || !i->dst)
+		return false;
+	lock_acquire(&fs->tree.lock);
+	n = fs_node_of_key_locked(fs, i->src);
+	staged = n && n->file;
+	lock_release(&fs->tree.lock);
+	if (!staged)
+		return false;
+	rc = fs_rename_again(fs, i);
+	if (rc == 0)
+		log_notice(
+			"fs: finished a rename that a crash interrupted: from=%s to=%s",
+			LOG_Q(i->src), LOG_Q(i->dst));
+	else
+		log_err("fs: a rename that a crash interrupted could not be finished: from=%s to=%s errno=%d",
+			LOG_Q(i->src), LOG_Q(i->dst), -rc);
+	return true;
+}
+
+int fs_recover_renames(struct fs *fs)
 {
 	struct found *list = NULL, *f, *tmp;
 	int rc = intent_walk(fs->d.db, gather_intent, &list);
@@ -338,10 +386,22 @@ int fs_recover_changes(struct fs *fs)
 	LL_FOREACH_SAFE(list, f, tmp)
 	{
 		LL_DELETE(list, f);
-		resume_intent(fs, f);
+		if (!rename_staged_again(fs, f)) {
+			resume_intent(fs, f);
+			continue;
+		}
+		free(f->intent.src);
+		free(f->intent.dst);
+		free(f);
 	}
-	if (rc == 0)
-		rc = metachange_walk(fs->d.db, gather_change, &list);
+	return rc;
+}
+
+int fs_recover_changes(struct fs *fs)
+{
+	struct found *list = NULL, *f, *tmp;
+	int rc = metachange_walk(fs->d.db, gather_change, &list);
+
 	LL_FOREACH_SAFE(list, f, tmp)
 	{
 		LL_DELETE(list, f);

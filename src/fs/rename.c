@@ -17,6 +17,7 @@
 #include "fs/file.h"
 #include "state/cbvars.h"
 #include "upload/mover.h"
+#include "upload/objects.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/thread.h"
@@ -30,13 +31,34 @@ struct rename {
 	uint64_t old_parent, new_parent;
 	char old_name[256], new_name[256];
 	char src[1024], dst[1024];
+	int64_t intent; /* 0: none */
 	struct fs_done done;
 };
+
+/* Rows of several staged files, or a row and an object: a crash in between must
+ * not leave a part under each name. */
+static void begin_intent(struct rename *r)
+{
+	struct intent i = {.src = r->src, .dst = r->dst, .is_staged = true};
+	struct fs *fs = r->fs;
+
+	lock_acquire(&fs->tree.lock);
+	memcpy(i.src_etag, r->n->etag, sizeof(i.src_etag));
+	lock_release(&fs->tree.lock);
+	if (r->intent == 0 && intent_add(fs->d.db, &i, &r->intent) < 0) {
+		log_warn("fs: a rename is not journaled: from=%s to=%s",
+			 LOG_Q(r->src), LOG_Q(r->dst));
+		r->intent = 0;
+	}
+}
 
 static void rename_done(struct rename *r, int rc)
 {
 	struct fs *fs = r->fs;
 	struct fs_done done = r->done;
+
+	if (r->intent)
+		intent_remove(fs->d.db, r->intent);
 
 	lock_acquire(&fs->tree.lock);
 	tree_unpin_locked(&fs->tree, r->n);
@@ -98,12 +120,23 @@ static void fill_inputs(struct fs *fs, struct node *n, struct object_move *m)
 	m->process = "";
 }
 
+static bool is_staged(struct fs *fs, struct node *n)
+{
+	struct staging *s = file_staging(fs, n);
+	bool staged = s && staging_state_of(s) != STAGING_DONE;
+
+	staging_put(s);
+	return staged;
+}
+
 /* The node's object, copied to dst; its new identity into the node. */
 static int move_object(struct fs *fs, struct node *n, const char *src,
 		       const char *dst, bool remove_source)
 {
-	struct object_move m = {
-		.src = src, .dst = dst, .remove_source = remove_source};
+	struct object_move m = {.src = src,
+				.dst = dst,
+				.is_passing = is_staged(fs, n),
+				.remove_source = remove_source};
 	struct staging_props props = {0};
 	struct oss_props p;
 	struct object_id id, now;
@@ -167,17 +200,28 @@ static void rebase_staged(struct fs *fs, struct node *n, const char *dst)
 	staging_put(s);
 }
 
-static bool leans_on_object(struct fs *fs, struct node *n, bool *staged)
+/* What the object is to the staged bytes of its node. */
+struct stake {
+	bool is_staged;
+	bool is_closed; /* they will replace it, whatever happens */
+	bool leans;     /* they show a part of it */
+};
+
+static struct stake find_stake(struct fs *fs, struct node *n)
 {
 	struct staging *s = file_staging(fs, n);
+	struct stake k = {false, false, false};
 	struct staging_base base;
-	bool leans = false;
+	enum staging_state state;
 
-	*staged = s && staging_state_of(s) != STAGING_DONE;
-	if (s)
-		leans = staging_base_of(s, &base);
+	if (!s)
+		return k;
+	state = staging_state_of(s);
+	k.is_staged = state != STAGING_DONE;
+	k.is_closed = k.is_staged && state != STAGING_OPEN;
+	k.leans = staging_base_of(s, &base);
 	staging_put(s);
-	return leans;
+	return k;
 }
 
 static void finish(struct rename *r, int rc)
@@ -219,33 +263,123 @@ static int remove_old_object(struct rename *r)
 	return rc;
 }
 
+/* The object has moved already, before a crash. */
+static int find_moved(struct rename *r)
+{
+	struct fs *fs = r->fs;
+	struct oss_object o = {0};
+	struct oss_reply reply = {0};
+	struct oss_ctl ctl = fs_ctl(fs);
+	struct object_id id;
+	int rc = fs->d.store.ops->head(fs->d.store.self, r->dst, &ctl, &o,
+				       &reply);
+
+	if (rc == 0) {
+		object_id_of(&o, &id);
+		lock_acquire(&fs->tree.lock);
+		rc = node_set_object(r->n, &id);
+		lock_release(&fs->tree.lock);
+	}
+	oss_object_release(&o);
+	return rc == -ENOENT ? 0 : rc;
+}
+
 /* On a task of both keys: nothing runs on either. */
 static void rename_file_run(void *arg)
 {
 	struct rename *r = arg;
 	struct fs *fs = r->fs;
-	bool staged, leans, on_oss;
+	const struct stake k = find_stake(fs, r->n);
+	bool on_oss, moves;
 	int rc = 0, rekeyed;
 
-	leans = leans_on_object(fs, r->n, &staged);
 	lock_acquire(&fs->tree.lock);
 	on_oss = r->n->stored || r->n->maybe_stored;
 	lock_release(&fs->tree.lock);
 	/* Bytes that replace the object: the old ones need not be moved. */
-	if (on_oss && (!staged || leans))
+	moves = on_oss && (!k.is_closed || k.leans);
+	if (k.is_staged)
+		begin_intent(r);
+	if (moves)
 		rc = move_object(fs, r->n, r->src, r->dst, true);
-	if (rc == -ENOENT && staged)
-		rc = 0;
-	if (rc == 0 && leans)
+	if (rc == -ENOENT && k.is_staged)
+		rc = k.leans ? find_moved(r) : 0;
+	if (rc == 0 && k.leans)
 		rebase_staged(fs, r->n, r->dst);
 	if (rc == 0) {
 		rekeyed = file_rekey(fs, r->n, r->dst);
 		if (rekeyed < 0 && rekeyed != -ENOENT)
 			rc = rekeyed;
 	}
-	if (rc == 0 && on_oss && staged && !leans)
+	if (rc == 0 && on_oss && !moves)
 		rc = remove_old_object(r);
 	finish(r, rc);
+}
+
+/* -- a file, after a crash ------------------------------------------------------------- */
+
+static void again_done(void *arg, int rc)
+{
+	*(int *)arg = rc;
+}
+
+/* The folder of a key, and the name in it. */
+static struct node *parent_of_key_locked(struct fs *fs, const char *key,
+					 char name[256])
+	ACK_REQUIRES(fs->tree.lock)
+{
+	const char *path = fs_path_of_key(fs, key);
+	const char *slash = strrchr(path, '/');
+	char folder[1024] = "";
+
+	name[0] = '\0';
+	strncat(name, slash ? slash + 1 : path, 255);
+	if (!slash)
+		return fs->tree.root;
+	strncat(folder, key, (size_t)(slash - key));
+	return fs_make_path_locked(fs, folder);
+}
+
+static bool find_again_locked(struct rename *r, const struct intent *i)
+	ACK_REQUIRES(r->fs->tree.lock)
+{
+	struct fs *fs = r->fs;
+	struct node *from = parent_of_key_locked(fs, i->src, r->old_name);
+	struct node *to = parent_of_key_locked(fs, i->dst, r->new_name);
+
+	r->n = fs_node_of_key_locked(fs, i->src);
+	r->target = fs_node_of_key_locked(fs, i->dst);
+	if (!from || !to || !r->n)
+		return false;
+	r->old_parent = from->ino;
+	r->new_parent = to->ino;
+	tree_pin_locked(r->n);
+	if (r->target)
+		tree_pin_locked(r->target);
+	return true;
+}
+
+int fs_rename_again(struct fs *fs, const struct intent *i)
+{
+	struct rename *r = calloc(1, sizeof(*r));
+	int rc = -ENOENT;
+	bool found;
+
+	if (!r)
+		return -ENOMEM;
+	r->fs = fs;
+	r->intent = i->id;
+	r->done = (struct fs_done){again_done, &rc};
+	strncat(r->src, i->src, sizeof(r->src) - 1);
+	strncat(r->dst, i->dst, sizeof(r->dst) - 1);
+	lock_acquire(&fs->tree.lock);
+	found = find_again_locked(r, i);
+	lock_release(&fs->tree.lock);
+	if (found)
+		rename_file_run(r);
+	else
+		free(r);
+	return rc;
 }
 
 /* -- a folder --------------------------------------------------------------------------- */
@@ -567,8 +701,11 @@ static bool rename_staged(struct rename *r)
 	lock_acquire(&fs->tree.lock);
 	on_oss = r->n->stored || r->n->maybe_stored;
 	lock_release(&fs->tree.lock);
-	if (on_oss || r->n->kind == NODE_DIR ||
-	    file_rekey(fs, r->n, r->dst) < 0)
+	if (on_oss || r->n->kind == NODE_DIR)
+		return false;
+	if (file_has_older(fs, r->n))
+		begin_intent(r);
+	if (file_rekey(fs, r->n, r->dst) < 0)
 		return false;
 	finish(r, 0);
 	return true;

@@ -8,6 +8,8 @@
 #include "state/sql.h"
 #include "util/base.h"
 
+enum { STAGED = 2 }; /* in the column `copied` */
+
 struct adding {
 	const struct intent *intent;
 	int64_t id;
@@ -27,7 +29,8 @@ static int run_add(sqlite3 *sql, void *arg)
 	sql_bind_text(st, 1, a->intent->src);
 	sql_bind_text(st, 2, a->intent->dst);
 	sql_bind_text(st, 3, a->intent->src_etag);
-	sqlite3_bind_int(st, 4, a->intent->copied);
+	sqlite3_bind_int(st, 4,
+			 a->intent->is_staged ? STAGED : a->intent->copied);
 	rc = sql_run(st);
 	if (rc == 0)
 		a->id = sqlite3_last_insert_rowid(sql);
@@ -103,7 +106,8 @@ static int add_item(sqlite3_stmt *st, struct intent_list *l)
 	more += l->count++;
 	*more = (struct intent){
 		.id = sqlite3_column_int64(st, 0),
-		.copied = sqlite3_column_int(st, 4) != 0,
+		.copied = sqlite3_column_int(st, 4) == 1,
+		.is_staged = sqlite3_column_int(st, 4) == STAGED,
 	};
 	sql_col_copy(st, 3, more->src_etag, sizeof(more->src_etag));
 	rc = sql_col_dup(st, 1, &more->src);

@@ -64,7 +64,9 @@ struct intent {
 	int64_t id;
 	char *src, *dst; /* keys; a folder's end in '/' */
 	char src_etag[72];
-	bool copied; /* the copy is known to be stored */
+	bool copied;    /* the copy is known to be stored */
+	bool is_staged; /* bytes that wait for their upload are renamed: all
+			   of it goes on, whatever was done */
 };
 int intent_add(struct db *db, const struct intent *i, int64_t *id);
 int intent_set_copied(struct db *db, int64_t id);

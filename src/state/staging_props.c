@@ -65,6 +65,9 @@ static int rekey_locked(struct staging *s, const char *key,
 
 	if (rc < 0)
 		return rc;
+	/* It replaces what was closed under that name before. */
+	if (s->close_seq != 0)
+		s->close_seq = store_next_close_seq(s->store);
 	if (s->props.exclusive) { /* of the name that it had */
 		s->props.exclusive = false;
 		s->dirty |= JOURNAL_PROPS;

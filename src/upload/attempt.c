@@ -82,7 +82,11 @@ static int prepare_callback(struct work *w)
 	w->rule = rules_match(w->env->deps.rules,
 			      upload_path(w->env, w->info.key), w->info.size,
 			      &captures);
-	if (!w->rule->enabled || w->close.no_callback)
+	/* A temporary name's hold ran out: but it may have its final one now. */
+	if (!w->rule->enabled ||
+	    (w->close.no_callback &&
+	     rules_is_temporary(w->env->deps.rules,
+				upload_path(w->env, w->info.key))))
 		return 0;
 	rc = upload_render(w->env, w->info.key, w->info.size, &w->close,
 			   w->rule, &captures, &w->callback, &w->render_error);

@@ -64,7 +64,8 @@ static bool wants_callback(const struct work *w, struct cb_record *record)
 	const char *path = upload_path(w->env, w->m->dst);
 	bool told = was_told(w, record);
 
-	if (!w->rule->enabled || rules_is_temporary(w->env->deps.rules, path))
+	if (!w->rule->enabled || w->m->is_passing ||
+	    rules_is_temporary(w->env->deps.rules, path))
 		return false;
 	switch (w->rule->on_rename) {
 	case ON_RENAME_ALWAYS:

@@ -24,6 +24,8 @@ struct object_move {
 	int64_t mtime_ms;
 	int32_t pid;
 	const char *process;
+	bool is_passing;    /* newer bytes will replace it: no callback tells of
+			    it under that name */
 	bool remove_source; /* a rename of one file; a folder's are removed
 			       together by the caller */
 };
