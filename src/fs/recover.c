@@ -308,12 +308,10 @@ static int finish_rename(struct fs *fs, const struct intent *i,
 	return rc;
 }
 
-static void intent_run(void *arg)
+static int run_intent(struct fs *fs, const struct intent *i)
 {
-	struct intent_task *t = arg;
-	const struct intent *i = &t->f->intent;
 	struct oss_reply reply = {0};
-	int rc = finish_rename(t->fs, i, &reply);
+	int rc = finish_rename(fs, i, &reply);
 
 	if (rc == 0)
 		log_notice(
@@ -323,7 +321,15 @@ static void intent_run(void *arg)
 		fs_log_failure("finishing an interrupted rename", i->src,
 			       &reply, rc);
 	if (rc >= 0)
-		intent_remove(t->fs->d.db, i->id);
+		intent_remove(fs->d.db, i->id);
+	return rc;
+}
+
+static void intent_run(void *arg)
+{
+	struct intent_task *t = arg;
+
+	(void)run_intent(t->fs, &t->f->intent);
 	intent_task_free(t);
 }
 
@@ -350,24 +356,32 @@ static void resume_intent(struct fs *fs, struct found *f)
 		intent_task_free(t);
 }
 
-/* What is staged under the old name goes on at once: its uploads are not
- * submitted yet. */
-static bool rename_staged_again(struct fs *fs, struct found *f)
+/* The node of a key with something staged, pinned; NULL: none. */
+static struct node *pin_staged(struct fs *fs, const char *key)
 {
-	const struct intent *i = &f->intent;
 	struct node *n;
-	bool staged;
-	int rc;
 
-	if (!i->is_staged || !i->src || !i->dst)
-		return false;
 	lock_acquire(&fs->tree.lock);
-	n = fs_node_of_key_locked(fs, i->src);
-	staged = n && n->file;
+	n = fs_node_of_key_locked(fs, key);
+	if (n && !n->file)
+		n = NULL;
+	if (n)
+		tree_pin_locked(n);
 	lock_release(&fs->tree.lock);
-	if (!staged)
-		return false;
-	rc = fs_rename_again(fs, i);
+	return n;
+}
+
+static void unpin(struct fs *fs, struct node *n)
+{
+	lock_acquire(&fs->tree.lock);
+	tree_unpin_locked(&fs->tree, n);
+	lock_release(&fs->tree.lock);
+}
+
+static void rename_staged_again(struct fs *fs, const struct intent *i)
+{
+	int rc = fs_rename_again(fs, i);
+
 	if (rc == 0)
 		log_notice(
 			"fs: finished a rename that a crash interrupted: from=%s to=%s",
@@ -375,6 +389,40 @@ static bool rename_staged_again(struct fs *fs, struct found *f)
 	else
 		log_err("fs: a rename that a crash interrupted could not be finished: from=%s to=%s errno=%d",
 			LOG_Q(i->src), LOG_Q(i->dst), -rc);
+}
+
+/* An object replaces what waits under the new name: that must not be uploaded
+ * over it. */
+static void rename_over_staged(struct fs *fs, const struct intent *i,
+			       struct node *target)
+{
+	if (run_intent(fs, i) != 0)
+		return;
+	lock_acquire(&fs->tree.lock);
+	tree_detach_locked(&fs->tree, target);
+	lock_release(&fs->tree.lock);
+	(void)file_unlinked(fs, target);
+}
+
+/* What is staged under either name goes on at once: its uploads are not
+ * submitted yet. @return false: nothing is */
+static bool resume_at_once(struct fs *fs, const struct intent *i)
+{
+	struct node *n;
+
+	if (!i->src || !i->dst)
+		return false;
+	n = i->is_staged ? pin_staged(fs, i->src) : NULL;
+	if (n) {
+		rename_staged_again(fs, i);
+		unpin(fs, n);
+		return true;
+	}
+	n = pin_staged(fs, i->dst);
+	if (!n)
+		return false;
+	rename_over_staged(fs, i, n);
+	unpin(fs, n);
 	return true;
 }
 
@@ -386,7 +434,7 @@ int fs_recover_renames(struct fs *fs)
 	LL_FOREACH_SAFE(list, f, tmp)
 	{
 		LL_DELETE(list, f);
-		if (!rename_staged_again(fs, f)) {
+		if (!resume_at_once(fs, &f->intent)) {
 			resume_intent(fs, f);
 			continue;
 		}

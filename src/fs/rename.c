@@ -232,8 +232,12 @@ static void finish(struct rename *r, int rc)
 	   find its node there. */
 	if (rc == 0)
 		rc = move_node(r);
-	if (rc == 0 && r->target)
-		file_unlinked(fs, r->target);
+	if (rc == 0 && r->target && file_unlinked(fs, r->target)) {
+		/* An upload of it is let finish: under the name of the new. */
+		lock_acquire(&fs->tree.lock);
+		r->n->maybe_stored |= !r->n->stored;
+		lock_release(&fs->tree.lock);
+	}
 	if (rc == 0 && cbvars_any(fs->d.db))
 		cbvars_move(fs->d.db, r->src, r->dst);
 	if (rc == 0)
