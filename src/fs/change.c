@@ -311,9 +311,8 @@ static void removal_submit(struct removal *r, void (*run)(void *))
 		removal_done(r, rc);
 }
 
-/* The node to remove, pinned; its key and whether OSS must hear of it. */
-static int removal_find(struct removal *r, bool folder, struct node **out,
-			bool *on_oss)
+/* The node to remove, pinned, and its key. */
+static int removal_find(struct removal *r, bool folder, struct node **out)
 {
 	struct fs *fs = r->fs;
 	struct node *dir, *n = NULL;
@@ -334,7 +333,6 @@ static int removal_find(struct removal *r, bool folder, struct node **out,
 	if (rc == 0) {
 		tree_pin_locked(n);
 		r->ino = n->ino;
-		*on_oss = n->stored || n->maybe_stored || folder;
 		*out = n;
 	}
 	lock_release(&fs->tree.lock);
@@ -346,26 +344,27 @@ void fs_unlink(struct fs *fs, uint64_t parent, const char *name,
 {
 	struct removal *r = removal_new(fs, parent, name, done);
 	struct node *n = NULL;
-	bool on_oss = true;
+	bool on_oss;
 	int rc;
 
 	if (!r) {
 		done.fn(done.arg, -ENOMEM);
 		return;
 	}
-	rc = removal_find(r, false, &n, &on_oss);
+	rc = removal_find(r, false, &n);
 	if (rc < 0 || !n) {
 		removal_done(r, rc);
 		return;
 	}
+	/* Before the name goes: until then the uploader's events find it, and
+	   say whether there is an object to delete. */
+	on_oss = file_unlinked(fs, n);
 	lock_acquire(&fs->tree.lock);
-	tree_tomb_locked(&fs->tree, n->parent, name);
+	on_oss = on_oss || n->stored || n->maybe_stored;
+	if (n->parent)
+		tree_tomb_locked(&fs->tree, n->parent, name);
 	tree_detach_locked(&fs->tree, n);
 	n->meta_dirty = false;
-	lock_release(&fs->tree.lock);
-	/* One that runs may be stored yet: the removal comes behind it. */
-	on_oss |= file_unlinked(fs, n);
-	lock_acquire(&fs->tree.lock);
 	tree_unpin_locked(&fs->tree, n);
 	lock_release(&fs->tree.lock);
 	if (on_oss)
@@ -415,14 +414,13 @@ void fs_rmdir(struct fs *fs, uint64_t parent, const char *name,
 {
 	struct removal *r = removal_new(fs, parent, name, done);
 	struct node *n = NULL;
-	bool on_oss;
 	int rc;
 
 	if (!r) {
 		done.fn(done.arg, -ENOMEM);
 		return;
 	}
-	rc = removal_find(r, true, &n, &on_oss);
+	rc = removal_find(r, true, &n);
 	if (rc < 0 || !n) {
 		removal_done(r, rc);
 		return;

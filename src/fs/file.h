@@ -100,9 +100,9 @@ void file_restart_hold(struct fs *fs, struct node *n);
 void file_free_all(struct fs *fs);
 /** Adopt a staged file found at start. */
 int file_adopt(struct fs *fs, struct node *n, struct staging *s);
-/** The name is gone: uploads are cancelled, open handles go on with bytes that
+/** The name goes: uploads are cancelled, open handles go on with bytes that
  *  will never be uploaded.
- *  @return true: one runs and may be stored yet */
+ *  @return true: one was on its way, and may be stored all the same */
 bool file_unlinked(struct fs *fs, struct node *n);
 /**
  * A rename of a file that is not stored yet (any generation): the staged files

@@ -63,18 +63,18 @@ static int adopt_locked(struct file *f, struct staging *s,
 			const struct posix_attr *a) ACK_REQUIRES(f->lock)
 {
 	struct fs *fs = f->fs;
-	struct generation *g;
 	struct node *n = f->node;
+	struct staging *newer = f->now;
+	int rc = 0;
 
-	if (f->now) {
-		g = calloc(1, sizeof(*g));
-		if (!g)
-			return -ENOMEM;
-		g->staging = staging_get(s);
-		LL_APPEND(f->older, g);
-		return 0;
+	file_set_now_locked(f, staging_get(s));
+	if (newer) {
+		rc = file_push_older_locked(f);
+		file_set_now_locked(f, newer);
+		if (rc < 0)
+			staging_put(s);
+		return rc;
 	}
-	f->now = staging_get(s);
 	lock_acquire(&fs->tree.lock);
 	n->mode = a->mode;
 	n->uid = a->uid;
@@ -167,8 +167,8 @@ int file_publish(struct fs *fs, struct staging *s)
 /* Take it off its node, as if a newer one had made it void. */
 static void forget(struct fs *fs, struct file *f, struct staging *s)
 {
-	const struct upload_outcome gone = {.rc = -ECANCELED,
-					    .close_rc = -ECANCELED};
+	const struct upload_outcome gone = {
+		.rc = -ECANCELED, .close_rc = -ECANCELED, .superseded = true};
 
 	fs_upload_event(fs, s, &gone);
 	if (f)

@@ -213,9 +213,7 @@ static int close_locked(struct file *f, const struct process *who)
 	staging_close_release(&c);
 	if (rc < 0)
 		return rc;
-	f->dirty = false;
-	f->created = false;
-	f->replaced = false;
+	f->change = CHANGE_NONE;
 	f->props.exclusive = false; /* the next generation replaces this one */
 	return 0;
 }
@@ -347,26 +345,22 @@ void file_wait_closing(struct file *f)
 /* What must be left to RELEASE whoever closes (fuse-facts 8, design). */
 static bool must_defer_locked(const struct file *f)
 {
-	return f->mmapped || f->only_truncated || f->created;
+	return f->mmapped || f->change == CHANGE_CREATED ||
+	       f->change == CHANGE_SIZED;
+}
+
+/* Was nothing but a name made, or emptied? */
+static bool is_untouched_locked(const struct file *f)
+{
+	return f->change == CHANGE_CREATED || f->change == CHANGE_EMPTIED;
 }
 
 static int promise_locked(struct file *f) ACK_REQUIRES(f->lock)
 {
-	int rc;
-
 	f->promised = true;
 	if (!f->now || staging_state_of(f->now) != STAGING_OPEN)
 		return 0;
-	rc = staging_promise(f->now);
-	return rc;
-}
-
-static int take_sticky_locked(struct file *f) ACK_REQUIRES(f->lock)
-{
-	int rc = f->sticky;
-
-	f->sticky = 0;
-	return rc;
+	return staging_promise(f->now);
 }
 
 /* The verdict is CLOSE_FINAL: hold or upload. @return true: done was given on */
@@ -403,7 +397,10 @@ static bool flush_decide(struct handle *h, const struct caller *who,
 		lock_release(&f->lock);
 		return false;
 	case CLOSE_DEFER:
-		*rc = promise_locked(f);
+		/* A shell that redirects closes a duplicate before anything is
+		   written: that finishes nothing (fuse-facts 2). */
+		if (!is_untouched_locked(f))
+			*rc = promise_locked(f);
 		lock_release(&f->lock);
 		return false;
 	case CLOSE_FINAL:
@@ -422,11 +419,10 @@ void file_flush(struct handle *h, const struct caller *who, struct fs_done done)
 {
 	struct file *f = h->file;
 	bool needed, answered = false;
-	int rc;
+	int rc = 0;
 
 	lock_acquire(&f->lock);
-	rc = take_sticky_locked(f);
-	needed = rc == 0 && h->writable && f->dirty && !f->unlinked;
+	needed = h->writable && f->change != CHANGE_NONE && !f->unlinked;
 	lock_release(&f->lock);
 	lock_acquire(&f->fs->tree.lock);
 	file_ref_locked(f);
@@ -446,6 +442,7 @@ static void make_incomplete_locked(struct file *f, const char *why)
 {
 	struct fs *fs = f->fs;
 	struct staging_close c;
+	struct staging *s;
 	char key[1024];
 	int rc;
 
@@ -466,11 +463,12 @@ static void make_incomplete_locked(struct file *f, const char *why)
 			"fs: a file was not finished, its bytes are kept: key=%s why=%s size=%" PRIu64,
 			LOG_Q(key), LOG_Q(why), staging_size(f->now));
 		atomic_fetch_add(&fs->incomplete_seen, 1);
-		staging_put(f->now);
-		f->now = NULL;
+		s = f->now;
+		file_set_now_locked(f, NULL);
+		staging_put(s);
 	}
-	f->dirty = false;
-	f->replaced = false;
+	f->change = CHANGE_NONE;
+	file_fall_back_locked(f);
 }
 
 void file_show_stored(struct file *f)
@@ -479,14 +477,18 @@ void file_show_stored(struct file *f)
 	struct node *n = f->node;
 	uint64_t parent = 0;
 	char name[256] = "";
-	bool stored;
+	bool stored, is_other;
 
 	lock_acquire(&fs->tree.lock);
-	stored = n->stored || n->maybe_stored;
-	if (f->writers) { /* the next one has it already */
+	/* The next writer has it already, or an older generation shows. */
+	is_other = f->writers || n->is_staged;
+	if (is_other) {
 		lock_release(&fs->tree.lock);
+		if (fs->invalidate)
+			fs->invalidate(fs->notify_arg, n->ino);
 		return;
 	}
+	stored = n->stored || n->maybe_stored;
 	n->fresh_until_ms = 0;
 	n->meta_known = false;
 	if (n->stored)
@@ -517,26 +519,25 @@ static enum release_action release_locked(struct file *f, bool temporary)
 	bool dead = f->killed && !f->promised;
 	int rc = 0;
 
-	if (f->unlinked) {
-		file_drop_now_locked(f);
+	if (f->unlinked || !f->now || staging_state_of(f->now) != STAGING_OPEN)
+		return RELEASE_NOTHING;
+	if (f->change == CHANGE_NONE) {
+		file_undo_writable_locked(f);
 		return RELEASE_NOTHING;
 	}
-	if (!f->dirty || !f->now || staging_state_of(f->now) != STAGING_OPEN)
-		return RELEASE_NOTHING;
-	if (dead && f->fs->conf.incomplete != FS_INCOMPLETE_UPLOAD &&
-	    !f->created) {
-		make_incomplete_locked(f, "its writer was killed or hung up");
+	if (dead && is_untouched_locked(f)) {
+		/* Not a byte was written: nothing is lost with it. */
+		f->change = CHANGE_NONE;
+		file_undo_writable_locked(f);
 		return RELEASE_SHOW_STORED;
 	}
-	if (dead && f->created) {
-		/* Not a byte was written: nothing is lost with it. */
-		file_drop_now_locked(f);
-		f->dirty = false;
+	if (dead && f->fs->conf.incomplete != FS_INCOMPLETE_UPLOAD) {
+		make_incomplete_locked(f, "its writer was killed or hung up");
 		return RELEASE_SHOW_STORED;
 	}
 	if (temporary)
 		rc = file_hold_locked(f, NULL, true);
-	else if (f->created && staging_size(f->now) == 0)
+	else if (f->change == CHANGE_CREATED)
 		rc = file_hold_locked(f, NULL, false);
 	else
 		return RELEASE_UPLOAD;
@@ -545,19 +546,12 @@ static enum release_action release_locked(struct file *f, bool temporary)
 	return RELEASE_NOTHING;
 }
 
-static void drop_done_locked(struct file *f) ACK_REQUIRES(f->lock)
+/* Nobody has it open: what is stored, or has no name, need not be here. */
+static void last_close_locked(struct file *f) ACK_REQUIRES(f->lock)
 {
-	bool last;
-
-	lock_acquire(&f->fs->tree.lock);
-	last = f->handles <= 1; /* the one that is being released */
-	lock_release(&f->fs->tree.lock);
-	if (last && f->now && staging_state_of(f->now) == STAGING_DONE)
+	if (f->now && (f->unlinked || staging_state_of(f->now) == STAGING_DONE))
 		file_drop_now_locked(f);
-	if (last) {
-		f->mmapped = false;
-		f->only_truncated = false;
-	}
+	f->mmapped = false;
 }
 
 void file_release(struct handle *h)
@@ -565,7 +559,7 @@ void file_release(struct handle *h)
 	struct file *f = h->file;
 	struct fs *fs = f->fs;
 	enum release_action action = RELEASE_NOTHING;
-	bool last_writer, temporary;
+	bool last, last_writer, temporary;
 
 	lock_acquire(&fs->tree.lock);
 	file_ref_locked(f);
@@ -573,13 +567,11 @@ void file_release(struct handle *h)
 	temporary = file_is_temporary(f);
 	lock_acquire(&f->lock);
 	/* Of two that are released at once, one must find itself the last. */
-	lock_acquire(&fs->tree.lock);
-	last_writer = h->writable && --f->writers == 0;
-	h->writable = false;
-	lock_release(&fs->tree.lock);
+	handle_leave(h, &last, &last_writer);
 	if (last_writer)
 		action = release_locked(f, temporary);
-	drop_done_locked(f);
+	if (last)
+		last_close_locked(f);
 	lock_release(&f->lock);
 	handle_free(h);
 	switch (action) {

@@ -11,23 +11,6 @@
 
 /* -- what the uploader tells --------------------------------------------------------------- */
 
-static bool remove_older_locked(struct file *f, struct staging *s)
-	ACK_REQUIRES(f->lock)
-{
-	struct generation *g, *tmp;
-
-	LL_FOREACH_SAFE(f->older, g, tmp)
-	{
-		if (g->staging != s)
-			continue;
-		LL_DELETE(f->older, g);
-		staging_put(g->staging);
-		free(g);
-		return true;
-	}
-	return false;
-}
-
 static void note_stored(struct file *f, const struct upload_outcome *o,
 			bool current)
 {
@@ -37,7 +20,7 @@ static void note_stored(struct file *f, const struct upload_outcome *o,
 	lock_acquire(&fs->tree.lock);
 	if (node_set_object(n, &o->id) < 0)
 		log_warn("fs: no memory for a version id");
-	if (current && !f->dirty)
+	if (current && f->change == CHANGE_NONE)
 		n->size = o->id.size;
 	n->meta_known = true;
 	n->fresh_until_ms = clock_mono_ms() + fs->conf.ttl_ms;
@@ -47,12 +30,10 @@ static void note_stored(struct file *f, const struct upload_outcome *o,
 
 /* The answer was lost: an unlink or a rename must reach the object that may be
    there. */
-static void note_doubt(struct file *f, const struct upload_outcome *o)
+static void note_doubt(struct file *f)
 {
 	struct fs *fs = f->fs;
 
-	if (!o->reply.sent_all)
-		return;
 	lock_acquire(&fs->tree.lock);
 	if (!f->node->stored)
 		f->node->maybe_stored = true;
@@ -83,30 +64,34 @@ static void rebase_locked(struct file *f, const struct staging *except,
 			LOG_Q(key));
 }
 
-static void event_locked(struct file *f, struct staging *s, const char *key,
-			 const struct upload_outcome *o) ACK_REQUIRES(f->lock)
+/* A newer one has made it void, or it was given up. */
+static void forget_locked(struct file *f, struct staging *s)
+	ACK_REQUIRES(f->lock)
+{
+	if (f->now == s) {
+		file_set_now_locked(f, NULL);
+		file_fall_back_locked(f);
+	} else if (!file_remove_older_locked(f, s)) {
+		return;
+	}
+	staging_put(s);
+}
+
+static void stored_locked(struct file *f, struct staging *s, const char *key,
+			  const struct upload_outcome *o) ACK_REQUIRES(f->lock)
 {
 	bool current = f->now == s;
 	bool open;
 
-	if (o->rc == -ECANCELED && current) {
-		staging_put(f->now);
-		f->now = NULL;
-		return;
-	}
-	if (o->rc < 0) {
-		if (!current && o->rc == -ECANCELED)
-			remove_older_locked(f, s);
-		note_doubt(f, o);
-		return;
-	}
 	note_stored(f, o, current);
 	f->props.exclusive = false; /* it exists now, and is ours */
 	if (!current) {
 		/* One may have been cloned since fs_upload_stored(). */
 		rebase_locked(f, s, key, &o->id);
-		if (remove_older_locked(f, s))
+		if (file_remove_older_locked(f, s)) {
 			staging_discard(s);
+			staging_put(s);
+		}
 		return;
 	}
 	lock_acquire(&f->fs->tree.lock);
@@ -116,78 +101,41 @@ static void event_locked(struct file *f, struct staging *s, const char *key,
 		file_drop_now_locked(f);
 }
 
-static struct file *file_of_staging(struct fs *fs, const char *key)
+static void event_locked(struct file *f, struct staging *s, const char *key,
+			 const struct upload_outcome *o) ACK_REQUIRES(f->lock)
 {
-	struct node *n;
-	struct file *f = NULL;
+	if (o->rc == 0) {
+		stored_locked(f, s, key, o);
+	} else if (o->superseded) {
+		forget_locked(f, s);
+	} else if (o->reply.sent_all) {
+		note_doubt(f);
+	}
+}
 
+/* The file that s is a generation of, with a reference.  Nearly always the
+   one that has its key's name; not while a rename is under way. */
+static struct file *file_of_staging(struct fs *fs, struct staging *s)
+{
+	char key[1024];
+	struct node *n;
+	struct file *f;
+
+	staging_key(s, key);
 	lock_acquire(&fs->tree.lock);
 	n = fs_node_of_key_locked(fs, key);
-	if (n && n->file)
-		f = file_ref_locked(n->file);
+	f = n ? n->file : NULL;
+	if (!f || !file_has_locked(f, s)) {
+		DL_FOREACH(fs->files, f)
+		{
+			if (file_has_locked(f, s))
+				break;
+		}
+	}
+	if (f)
+		file_ref_locked(f);
 	lock_release(&fs->tree.lock);
 	return f;
-}
-
-static bool owns(struct file *f, const struct staging *s)
-{
-	const struct generation *g;
-	bool found;
-
-	lock_acquire(&f->lock);
-	found = f->now == s;
-	LL_FOREACH(f->older, g)
-	found |= g->staging == s;
-	lock_release(&f->lock);
-	return found;
-}
-
-/* All that are open or staged, a reference each. @return NULL: no memory */
-static struct file **all_files(struct fs *fs, size_t *count)
-{
-	struct node *n, *tmp;
-	struct file **list;
-
-	*count = 0;
-	lock_acquire(&fs->tree.lock);
-	list = calloc(fs->tree.count + 1, sizeof(struct file *));
-	HASH_ITER(by_ino, fs->tree.inos, n, tmp)
-	{
-		if (list && n->file)
-			list[(*count)++] = file_ref_locked(n->file);
-	}
-	lock_release(&fs->tree.lock);
-	return list;
-}
-
-/* A rename is under way: the upload has the new key, its node not yet. */
-static struct file *find_owner(struct fs *fs, const struct staging *s)
-{
-	size_t count;
-	struct file **list = all_files(fs, &count), *found = NULL;
-
-	for (size_t i = 0; i < count; i++) {
-		if (!found && owns(list[i], s))
-			found = list[i];
-		else
-			file_put(list[i]);
-	}
-	free(list);
-	return found;
-}
-
-static struct file *file_of_upload(struct fs *fs, const struct staging *s,
-				   const char *key)
-{
-	struct file *f = file_of_staging(fs, key), *owner;
-
-	if (f && owns(f, s))
-		return f;
-	owner = find_owner(fs, s);
-	if (!owner)
-		return f;
-	file_put(f);
-	return owner;
 }
 
 void fs_upload_event(void *arg, struct staging *s,
@@ -199,14 +147,14 @@ void fs_upload_event(void *arg, struct staging *s,
 	struct node *n = NULL;
 	bool meta_due = false;
 
-	staging_key(s, key);
-	f = file_of_upload(fs, s, key);
+	f = file_of_staging(fs, s);
 	if (!f) {
 		/* Its node is gone (unlinked, or never made): nothing shows. */
 		if (o->rc == 0)
 			staging_discard(s);
 		return;
 	}
+	staging_key(s, key);
 	lock_acquire(&f->lock);
 	event_locked(f, s, key, o);
 	lock_release(&f->lock);
@@ -221,14 +169,12 @@ void fs_upload_event(void *arg, struct staging *s,
 
 void fs_upload_stored(void *arg, struct staging *s, const struct object_id *id)
 {
-	struct fs *fs = arg;
+	struct file *f = file_of_staging(arg, s);
 	char key[1024];
-	struct file *f;
 
-	staging_key(s, key);
-	f = file_of_upload(fs, s, key);
 	if (!f)
 		return;
+	staging_key(s, key);
 	lock_acquire(&f->lock);
 	rebase_locked(f, s, key, id);
 	lock_release(&f->lock);
@@ -240,11 +186,8 @@ void fs_settle_props(void *arg, struct staging *s)
 {
 	struct fs *fs = arg;
 	struct staging_props props;
-	char key[1024];
-	struct file *f;
+	struct file *f = file_of_staging(fs, s);
 
-	staging_key(s, key);
-	f = file_of_staging(fs, key);
 	if (!f)
 		return;
 	lock_acquire(&f->lock);
@@ -262,13 +205,15 @@ void fs_settle_props(void *arg, struct staging *s)
 void fs_recalled(void *arg, const char *key, const struct object_id *id)
 {
 	struct fs *fs = arg;
-	struct file *f = file_of_staging(fs, key);
+	struct file *f = NULL;
 	struct node *n;
 
 	lock_acquire(&fs->tree.lock);
 	n = fs_node_of_key_locked(fs, key);
 	if (n && n->stored && node_set_object(n, id) < 0)
 		log_warn("fs: no memory for a version id");
+	if (n && n->file)
+		f = file_ref_locked(n->file);
 	lock_release(&fs->tree.lock);
 	if (!f)
 		return;

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "callback/rules.h"
 #include "fs/file_impl.h"
@@ -109,7 +110,7 @@ int file_hold_locked(struct file *f, const struct process *who, bool temporary)
 	staging_close_release(&c);
 	if (rc < 0)
 		return rc;
-	f->dirty = false;
+	f->change = CHANGE_NONE;
 	f->hold_is_temporary = temporary;
 	start_hold_timer_locked(f, temporary ? f->fs->conf.temporary_hold_ms
 					     : f->fs->conf.empty_hold_ms);
@@ -155,8 +156,6 @@ void file_release_hold(struct file *f, bool no_callback)
 		rc = close_held_locked(f, no_callback);
 		if (rc == 0)
 			s = staging_get(f->now);
-		f->created = false;
-		f->replaced = false;
 		f->props.exclusive = false;
 	}
 	lock_release(&f->lock);
@@ -168,48 +167,57 @@ void file_release_hold(struct file *f, bool no_callback)
 	staging_put(s);
 }
 
+/* The open and staged files now, each with a reference; NULL: no memory. */
+static struct file **all_files(struct fs *fs, size_t *count)
+{
+	struct file *f, **list;
+	size_t n = 0;
+
+	lock_acquire(&fs->tree.lock);
+	DL_COUNT(fs->files, f, n);
+	list = calloc(n + 1, sizeof(struct file *));
+	n = 0;
+	DL_FOREACH(fs->files, f)
+	{
+		if (list)
+			list[n++] = file_ref_locked(f);
+	}
+	lock_release(&fs->tree.lock);
+	*count = n;
+	return list;
+}
+
 void file_finish_holds(struct fs *fs)
 {
-	struct node *n, *tmp;
-	struct file *f;
-	bool held;
+	size_t count;
+	AUTO_FREE struct file **list = all_files(fs, &count);
 
-	/* One at a time: releasing takes the file's lock, which ranks lower. */
-	do {
-		f = NULL;
-		lock_acquire(&fs->tree.lock);
-		HASH_ITER(by_ino, fs->tree.inos, n, tmp)
-		{
-			if (n->file && n->file->now &&
-			    staging_state_of(n->file->now) == STAGING_HELD) {
-				f = file_ref_locked(n->file);
-				break;
-			}
-		}
-		lock_release(&fs->tree.lock);
-		if (!f)
-			return;
-		/* A temporary name at the end of the mount: the bytes go up, nobody
-		   is told. */
-		file_release_hold(f, f->hold_is_temporary);
-		lock_acquire(&f->lock);
-		held = f->now && staging_state_of(f->now) == STAGING_HELD;
-		lock_release(&f->lock);
-		file_put(f);
-	} while (!held);
+	for (size_t i = 0; i < count; i++) {
+		bool temporary;
+
+		lock_acquire(&list[i]->lock);
+		temporary = list[i]->hold_is_temporary;
+		lock_release(&list[i]->lock);
+		/* A temporary name at the end of the mount: the bytes go up,
+		   nobody is told. */
+		file_release_hold(list[i], temporary);
+		file_put(list[i]);
+	}
 }
 
 void file_restart_hold(struct fs *fs, struct node *n)
 {
 	struct file *f;
+	bool temporary;
 
 	lock_acquire(&fs->tree.lock);
 	f = file_get_node_locked(fs, n);
 	lock_release(&fs->tree.lock);
 	if (!f)
 		return;
+	temporary = file_is_temporary(f);
 	lock_acquire(&f->lock);
-	f->hold_is_temporary = staging_size(f->now) > 0;
+	f->hold_is_temporary = temporary;
 	start_hold_timer_locked(f, f->hold_is_temporary
 					   ? fs->conf.temporary_hold_ms
 					   : fs->conf.empty_hold_ms);

@@ -23,13 +23,23 @@ struct parked {
 	struct fs_done done;
 };
 
+/** What was done to the bytes since they were closed last; what comes later
+ *  outweighs what stands before it. */
+enum file_change {
+	CHANGE_NONE,
+	CHANGE_CREATED, /* a new name; nothing was written to it yet */
+	CHANGE_EMPTIED, /* an old one, likewise: O_TRUNC */
+	CHANGE_SIZED, /* ftruncate, fallocate: a map may follow (fuse-facts 8) */
+	CHANGE_WRITTEN,
+};
+
 /*
- * state of the bytes         now       dirty   what a close does
- * nothing local              NULL      false   nothing
- * written, not closed        OPEN      true    promise, hold, or upload
- * held for its name/bytes    HELD      false   -
- * on its way                 CLOSED..  false   - (watch for the outcome)
- * stored, still open         DONE      false   nothing
+ * state of the bytes         now       change  what a close does
+ * nothing local              NULL      NONE    nothing
+ * changed, not closed        OPEN      others  promise, hold, or upload
+ * held for its name/bytes    HELD      NONE    -
+ * on its way                 CLOSED..  NONE    - (watch for the outcome)
+ * stored, still open         DONE      NONE    nothing
  */
 struct file {
 	struct fs *fs;
@@ -37,27 +47,26 @@ struct file {
 	struct lock lock;
 
 	/* Guarded by the tree's lock. */
+	struct file *prev, *next; /* of fs->files */
 	uint32_t refs;
 	uint32_t handles, writers;
 	uint32_t closing;
 	struct parked *waiters;
 
-	/* Guarded by the file's lock. */
+	/* Changed under both locks: either is enough to look. */
 	struct staging *now;
 	struct generation *older;
+
+	/* Guarded by the file's lock. */
 	struct staging_props props; /* of the object replaced, and set here */
 	bool props_known;
 	bool head_pending;
 	struct parked *on_head;
-	bool dirty;
-	bool created;        /* new, and nothing was written to it yet */
-	bool only_truncated; /* the only change is ftruncate (fuse-facts 8) */
+	enum file_change change;
 	bool mmapped;
 	bool killed;
 	bool promised; /* a normal FLUSH after the last write */
 	bool unlinked;
-	bool replaced;     /* O_TRUNC: no base shows through */
-	int sticky;        /* error that the next FLUSH reports */
 	uint32_t uid, gid; /* of whoever opened or truncated it last */
 	pid_t pid;
 	char process[64];
@@ -70,7 +79,6 @@ struct file {
 
 struct handle {
 	struct file *file;
-	int flags;
 	bool writable;
 	pid_t opener; /* tgid; 0: not known */
 	struct reader *reader;
@@ -86,18 +94,44 @@ struct file *file_ref_locked(struct file *f);
 /** The last one frees it when nothing is open or staged. */
 void file_put(struct file *f);
 
-/** Gives back its reference to the file. */
+/** It does not count as open any more. The next calls say that the last one,
+ *  the last writable one has gone: exactly one caller of several hears it. */
+void handle_leave(struct handle *h, bool *last, bool *last_writer);
+/** After handle_leave(). Gives back its reference to the file. */
 void handle_free(struct handle *h);
 
 /** Make `now` a staged file that may be written. */
 int file_make_writable_locked(struct file *f) ACK_REQUIRES(f->lock);
-/** Note a change of the bytes: flags, size and mtime of the node. */
-void file_changed_locked(struct file *f, uint64_t size) ACK_REQUIRES(f->lock);
-/** A new, empty generation: O_TRUNC, truncate to 0. */
+/** A new, empty generation: O_TRUNC, truncate to 0. On failure all is as it
+ *  was. */
 int file_start_empty_locked(struct file *f) ACK_REQUIRES(f->lock);
+/** What was made writable was not changed after all. */
+void file_undo_writable_locked(struct file *f) ACK_REQUIRES(f->lock);
+/** Note a change of the bytes: flags, size and mtime of the node. */
+void file_changed_locked(struct file *f, enum file_change change, uint64_t size)
+	ACK_REQUIRES(f->lock);
+/** s shows from here on (its reference is taken); what showed before is the
+ *  caller's. */
+void file_set_now_locked(struct file *f, struct staging *s)
+	ACK_REQUIRES(f->lock);
 void file_drop_now_locked(struct file *f) ACK_REQUIRES(f->lock);
-/** Bytes of an unlinked file are for its handles alone: a crash takes them. */
-void file_drop_row_locked(struct file *f) ACK_REQUIRES(f->lock);
+/** Nothing is `now`: the newest of the older generations shows again.
+ *  @return false: there is none */
+bool file_fall_back_locked(struct file *f) ACK_REQUIRES(f->lock);
+/** `now` goes among the older ones. @return 0 or -ENOMEM */
+int file_push_older_locked(struct file *f) ACK_REQUIRES(f->lock);
+/** Take s from the older ones; the reference is the caller's.
+ *  @return false: it is none of them */
+bool file_remove_older_locked(struct file *f, struct staging *s)
+	ACK_REQUIRES(f->lock);
+/** Is s one of its generations? */
+bool file_has_locked(const struct file *f, const struct staging *s)
+	ACK_REQUIRES(f->fs->tree.lock);
+/** No row speaks of it any more, its bytes live with its references: what an
+ *  unlinked file is made of. */
+void file_make_anonymous(struct staging *s);
+/** The key of the file's name now, "" when it has none. */
+int file_key(struct file *f, char key[1024]);
 /** Ask for the metadata of the object that will be replaced, unless it has
  *  been seen; behind the caller's back (keyq). */
 void file_start_head(struct file *f);
@@ -125,8 +159,8 @@ bool file_is_temporary(struct file *f);
 /** A HELD one goes up. @param no_callback  its temporary_hold ran out */
 void file_release_hold(struct file *f, bool no_callback);
 void file_cancel_hold_locked(struct file *f) ACK_REQUIRES(f->lock);
-/** Nothing is staged any more: the name shows what OSS has, the object as it
- *  was, or nothing. */
+/** Where nothing is staged any more, the name shows what OSS has: the object as
+ *  it was, or nothing. */
 void file_show_stored(struct file *f);
 /** Wait until every FLUSH and RELEASE that was read before has been judged:
  *  they are handled by other threads, and never wait for the network. */

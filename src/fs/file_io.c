@@ -277,11 +277,8 @@ void file_write_end(struct handle *h, size_t written,
 	struct file *f = h->file;
 
 	staging_write_end(f->now, off, written);
-	if (written) {
-		f->created = false;
-		f->only_truncated = false;
-		file_changed_locked(f, staging_size(f->now));
-	}
+	if (written)
+		file_changed_locked(f, CHANGE_WRITTEN, staging_size(f->now));
 	/* Under the lock: a close right behind it knows of this write. */
 	if (written)
 		uploader_wrote(f->fs->d.uploader, f->now, off, written);
@@ -334,10 +331,9 @@ static int truncate_locked(struct file *f, uint64_t size) ACK_REQUIRES(f->lock)
 	}
 	if (rc < 0)
 		return rc;
-	if (!f->dirty)
-		f->only_truncated = true;
-	f->created = false;
-	file_changed_locked(f, size);
+	/* A new file that is cut to nothing is as new as before. */
+	if (size || f->change != CHANGE_CREATED)
+		file_changed_locked(f, CHANGE_SIZED, size);
 	return 0;
 }
 
@@ -360,7 +356,6 @@ static void truncated_path(struct file *f, const struct caller *who,
 	lock_acquire(&f->lock);
 	f->uid = who->uid;
 	f->gid = who->gid;
-	f->only_truncated = false;
 	lock_release(&f->lock);
 	file_close_now(f, &p, true, done);
 }
@@ -384,6 +379,8 @@ void file_truncate(struct fs *fs, uint64_t ino, struct handle *h, uint64_t size,
 		file_start_head(f);
 	lock_acquire(&f->lock);
 	rc = truncate_locked(f, size);
+	if (rc < 0 && !h)
+		file_undo_writable_locked(f);
 	lock_release(&f->lock);
 	if (rc < 0 || h)
 		done.fn(done.arg, rc);
@@ -405,15 +402,14 @@ int file_fallocate(struct handle *h, int mode, uint64_t off, uint64_t len)
 		rc = staging_fallocate(f->now, mode, off, len);
 	if (rc == 0) {
 		uploader_changed(f->fs->d.uploader, f->now, off, len);
-		f->created = false;
-		file_changed_locked(f, staging_size(f->now));
+		file_changed_locked(f, CHANGE_SIZED, staging_size(f->now));
 	}
 	lock_release(&f->lock);
 	return rc;
 }
 
-/* fsync makes the bytes and the row durable here; with fsync = upload it goes on to
-   OSS, and the file stays open. */
+/* fsync makes the bytes and the row durable here; with fsync = upload it goes on
+   to OSS, and the file stays open.  A temporary name stays here all the same. */
 void file_fsync(struct handle *h, struct fs_done done)
 {
 	struct file *f = h->file;
@@ -430,9 +426,10 @@ void file_fsync(struct handle *h, struct fs_done done)
 		staging_put(s);
 	}
 	lock_acquire(&f->lock);
-	upload = rc == 0 && f->fs->conf.fsync_uploads && f->dirty &&
-		 !f->unlinked;
+	upload = rc == 0 && f->fs->conf.fsync_uploads &&
+		 f->change != CHANGE_NONE && !f->unlinked;
 	lock_release(&f->lock);
+	upload = upload && !file_is_temporary(f);
 	if (upload)
 		file_close_now(f, NULL, true, done);
 	else

@@ -37,8 +37,8 @@ struct staging *file_staging(struct fs *fs, struct node *n)
 
 int file_adopt(struct fs *fs, struct node *n, struct staging *s)
 {
-	struct generation *g = NULL;
 	struct file *f;
+	int rc = 0;
 
 	lock_acquire(&fs->tree.lock);
 	f = file_get_node_locked(fs, n);
@@ -46,87 +46,106 @@ int file_adopt(struct fs *fs, struct node *n, struct staging *s)
 	if (!f)
 		return -ENOMEM;
 	lock_acquire(&f->lock);
-	if (f->now) {
-		/* They come oldest first: the last one is what shows. */
-		g = calloc(1, sizeof(*g));
-		if (g) {
-			g->staging = f->now;
-			LL_APPEND(f->older, g);
-			f->now = NULL;
-		}
+	/* They come oldest first: the last one is what shows. */
+	if (f->now)
+		rc = file_push_older_locked(f);
+	if (rc == 0) {
+		file_set_now_locked(f, staging_get(s));
+		/* A hold that ends, and the next generation, go on with them. */
+		staging_props_release(&f->props);
+		f->props_known = staging_get_props(s, &f->props) == 0;
 	}
-	if (!f->now)
-		f->now = staging_get(s);
 	lock_release(&f->lock);
 	file_put(f);
-	return 0;
+	return rc;
 }
 
 /* -- unlink ------------------------------------------------------------------------ */
 
+/* @return true: one of them may be stored all the same */
 static bool cancel_older_locked(struct file *f) ACK_REQUIRES(f->lock)
 {
-	struct generation *g, *tmp;
-	bool runs = false;
+	bool sent = false;
 
-	LL_FOREACH_SAFE(f->older, g, tmp)
-	{
-		LL_DELETE(f->older, g);
-		runs |= uploader_cancel(f->fs->d.uploader, g->staging);
-		staging_put(g->staging);
-		free(g);
+	while (f->older) {
+		struct staging *s = f->older->staging;
+
+		file_remove_older_locked(f, s);
+		sent |= uploader_cancel(f->fs->d.uploader, s);
+		staging_put(s);
 	}
-	return runs;
+	return sent;
 }
 
-/* Whoever has the file open goes on with its bytes. */
-static bool keep_for_handles_locked(struct file *f, bool open)
-	ACK_REQUIRES(f->lock)
+/* Whoever has the file open goes on with its bytes, which have no name. */
+static void keep_for_handles_locked(struct file *f) ACK_REQUIRES(f->lock)
 {
 	struct staging *s = f->now;
-	enum staging_state state;
-	bool runs;
+	int rc = 0;
+
+	switch (staging_state_of(s)) {
+	case STAGING_OPEN:
+		uploader_abandon(f->fs->d.uploader, s);
+		break;
+	case STAGING_HELD:
+	case STAGING_DONE:
+		rc = staging_reopen(s, NULL);
+		break;
+	case STAGING_CLOSED:
+	case STAGING_UPLOADING:
+	case STAGING_RETRYING:
+	case STAGING_INCOMPLETE:
+		rc = staging_clone(s, &s);
+		file_set_now_locked(f, rc == 0 ? s : NULL);
+		break;
+	}
+	if (rc < 0)
+		log_err("fs: an unlinked file that is open cannot be read on: id=%lld errno=%d",
+			(long long)staging_id(s), -rc);
+	else
+		file_make_anonymous(s);
+}
+
+/* @return true: an upload of it may be stored all the same */
+static bool cancel_now_locked(struct file *f, bool open) ACK_REQUIRES(f->lock)
+{
+	struct staging *s = f->now;
+	bool sent = false;
 
 	if (!s)
 		return false;
-	state = staging_state_of(s);
-	if (state == STAGING_OPEN && open) {
-		uploader_abandon(f->fs->d.uploader, s);
-		return false;
+	staging_get(s);
+	if (open)
+		keep_for_handles_locked(f);
+	else
+		file_set_now_locked(f, NULL);
+	if (f->now != s) {
+		sent = uploader_cancel(f->fs->d.uploader, s);
+		staging_put(s);
 	}
-	f->now = NULL;
-	if (open && state != STAGING_HELD && state != STAGING_DONE &&
-	    staging_clone(s, &f->now) < 0)
-		f->now = NULL; /* no room: reads of it fail from here on */
-	if (open && (state == STAGING_HELD || state == STAGING_DONE)) {
-		f->now = s;
-		return false;
-	}
-	runs = uploader_cancel(f->fs->d.uploader, s);
 	staging_put(s);
-	return runs;
+	return sent;
 }
 
 bool file_unlinked(struct fs *fs, struct node *n)
 {
 	struct file *f = file_of_node(fs, n);
-	bool open, runs;
+	bool open, sent;
 
 	if (!f)
 		return false;
+	lock_acquire(&f->lock);
 	lock_acquire(&fs->tree.lock);
 	open = f->handles > 0;
 	lock_release(&fs->tree.lock);
-	lock_acquire(&f->lock);
 	f->unlinked = true;
-	f->dirty = false;
+	f->change = CHANGE_NONE;
 	file_cancel_hold_locked(f);
-	runs = cancel_older_locked(f);
-	runs |= keep_for_handles_locked(f, open);
-	file_drop_row_locked(f);
+	sent = cancel_older_locked(f);
+	sent |= cancel_now_locked(f, open);
 	lock_release(&f->lock);
 	file_put(f);
-	return runs;
+	return sent;
 }
 
 /* -- rename ------------------------------------------------------------------------ */
@@ -233,7 +252,8 @@ bool file_take_meta(struct fs *fs, struct node *n)
 		return false;
 	lock_acquire(&f->lock);
 	if (f->now && (staging_state_of(f->now) == STAGING_HELD ||
-		       (staging_state_of(f->now) == STAGING_OPEN && f->dirty)))
+		       (staging_state_of(f->now) == STAGING_OPEN &&
+			f->change != CHANGE_NONE)))
 		taken = true;
 	/* A held one may go up by a timer that does not look here again. */
 	if (taken && file_make_props_locked(f, &props) == 0) {

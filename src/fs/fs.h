@@ -82,7 +82,7 @@ struct fs {
 	void *notify_arg;
 	_Atomic bool draining; /* no new opens for writing */
 	_Atomic uint64_t incomplete_seen;
-	struct flush_wait *waits;  /* FLUSHes that wait; the tree's lock */
+	struct file *files;        /* open or staged; the tree's lock */
 	_Atomic uint32_t listings; /* numbers them */
 	int64_t started_ms;
 };

@@ -49,6 +49,8 @@ struct node {
 	bool meta_known : 1;   /* mode, owner, mtime are the object's own */
 	bool meta_dirty : 1;   /* changed here; a CopyObject is due */
 	bool meta_scheduled : 1;
+	bool is_staged : 1; /* its bytes are here (file->now): what OSS has does
+			     not show */
 
 	char *name;
 	struct node *parent; /* NULL: the root, or unlinked */

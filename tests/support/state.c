@@ -53,7 +53,7 @@ static int complain(const char *what, int rc, const char *why)
 	return rc;
 }
 
-int state_try_open(struct state_fix *f)
+int state_open_store(struct state_fix *f)
 {
 	AUTO_FREE char *why = NULL;
 	int rc = statedir_open(f->dir, "/mnt/test", &f->statedir, &why);
@@ -64,8 +64,15 @@ int state_try_open(struct state_fix *f)
 	if (rc < 0)
 		return complain("db", rc, why);
 	rc = staging_store_open(f->statedir, f->db, &f->conf, &f->store);
+	return complain("store", rc, NULL);
+}
+
+int state_try_open(struct state_fix *f)
+{
+	int rc = state_open_store(f);
+
 	if (rc < 0)
-		return complain("store", rc, NULL);
+		return rc;
 	rc = staging_recover(f->store, keep, f);
 	return complain("recover", rc < 0 ? rc : 0, NULL);
 }

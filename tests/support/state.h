@@ -33,6 +33,8 @@ void state_init(struct state_fix *f);
 /** The same in memory, where fsync costs nothing: for tests that start and
  *  stop very often. */
 void state_init_in_memory(struct state_fix *f);
+/** Open all, recover nothing; 0 or -errno of the step that failed. */
+int state_open_store(struct state_fix *f);
 /** Open all and recover; 0 or -errno of the step that failed. */
 int state_try_open(struct state_fix *f);
 /** The same; fails the test when it cannot. */

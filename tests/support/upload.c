@@ -11,8 +11,9 @@
 
 /* -- set up ------------------------------------------------------------------ */
 
-static void make_rules(struct upload_fix *f, const char *text)
+struct rules *upload_rules(const char *text)
 {
+	struct rules *rules = NULL;
 	struct kvs keys = KVS_INIT, vars = KVS_INIT;
 	struct rule_text section = {
 		.file = "test", .keys = &keys, .vars = &vars};
@@ -31,13 +32,14 @@ static void make_rules(struct upload_fix *f, const char *text)
 		assert_int_equal(kvs_add(&keys, key, value), 0);
 		text += len + (text[len] == '\n');
 	}
-	if (rules_new(&section, keys.count ? 1 : 0, &f->rules, &why,
-		      &warnings) != 0)
+	if (rules_new(&section, keys.count ? 1 : 0, &rules, &why, &warnings) !=
+	    0)
 		fail_msg("rules: %s", why);
 	free(why);
 	free(warnings);
 	kvs_release(&keys);
 	kvs_release(&vars);
+	return rules;
 }
 
 void upload_init(struct upload_fix *f, const char *callback)
@@ -48,7 +50,7 @@ void upload_init(struct upload_fix *f, const char *callback)
 	f->oss = fake_store_new();
 	lock_init(&f->lock, LOCK_LEAF);
 	cond_init(&f->changed);
-	make_rules(f, callback);
+	f->rules = upload_rules(callback);
 	assert_int_equal(mime_load(NULL, &f->mime), 0);
 	f->conf = (struct uploader_conf){
 		.bucket = "bucket",

@@ -43,7 +43,10 @@ struct upload_fix {
 			 const struct upload_outcome *o);
 };
 
-/** Lines "key = value" of [callback]; NULL: no section at all. */
+/** The rules of lines "key = value" of [callback]; NULL: no section at all. */
+struct rules *upload_rules(const char *text);
+
+/** callback: as for upload_rules(). */
 void upload_init(struct upload_fix *f, const char *callback);
 void upload_start(struct upload_fix *f);
 /** Stop the uploader as the daemon does; the store and the folder stay. */

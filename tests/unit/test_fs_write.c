@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a written file (design.md), row by row, without a mount. */
+#include "../support/fs_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+
+#include "util/clock.h"
+
+static const char callback[] = "url = http://app.example.com/cb\n"
+			       "body = {\"k\":${object}}\n"
+			       "body_type = application/json\n";
+
+static int setup(void **state)
+{
+	static struct fs_fix f;
+
+	fx_init(&f, callback);
+	fx_start(&f);
+	*state = &f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fx_fini(*state);
+	return 0;
+}
+
+static bool is_uploaded(void *arg)
+{
+	struct fs_fix *f = arg;
+
+	return fake_store_callbacks(f->oss) > 0;
+}
+
+/* Pass time until the queue is empty and nothing is held. */
+static void pass_holds(struct fs_fix *f)
+{
+	struct staging_totals t;
+
+	do {
+		clock_advance_ms(500);
+		fx_settle(f);
+		staging_store_totals(f->state.store, &t);
+	} while (t.by_state[STAGING_HELD]);
+	fx_settle(f);
+}
+
+static uint64_t staged(struct fs_fix *f)
+{
+	struct staging_totals t;
+
+	staging_store_totals(f->state.store, &t);
+	return t.files;
+}
+
+/* -- closing ------------------------------------------------------------- */
+
+static void close_by_the_opener_stores_the_file(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h = fx_create(f, "a", 0);
+
+	fx_write(h, "hello", 0);
+	assert_int_equal(fx_flush(f, h), 0);
+	assert_true(fake_store_is(f->oss, "a", "hello"));
+	assert_int_equal(fake_store_callbacks(f->oss), 1);
+	fx_release(f, h);
+	fx_settle(f);
+	assert_int_equal(fake_store_callbacks(f->oss), 1);
+	assert_int_equal(staged(f), 0);
+	assert_true(fx_xattr_is(f, "a", "upload.state", "done"));
+	assert_true(fx_xattr_is(f, "a", "callback.state", "ok"));
+}
+
+static void an_upload_that_fails_is_told_to_close(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h = fx_create(f, "a", 0);
+
+	fake_store_fail(f->oss, &(struct fake_fault){.op = FAKE_PUT,
+						     .err = -EACCES,
+						     .http = 403});
+	fx_write(h, "hello", 0);
+	assert_int_equal(fx_close(f, h), -EACCES);
+	assert_true(fx_xattr_is(f, "a", "upload.state", "retrying"));
+	assert_int_equal(fx_size(f, "a"), 5);
+	assert_true(fx_holds(f, "a", "hello"));
+}
+
+static void nothing_changed_uploads_nothing(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h;
+
+	fake_store_put_text(f->oss, "a", "old");
+	h = fx_open(f, "a", O_RDWR);
+	assert_int_equal(fx_close(f, h), 0);
+	fx_settle(f);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_PUT), 0);
+	assert_int_equal(staged(f), 0);
+}
+
+static void close_without_a_write_of_a_new_file_is_left_to_release(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h = fx_create(f, "a", 0);
+
+	assert_int_equal(fx_flush(f, h), 0);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_PUT), 0);
+	fx_write(h, "x", 0);
+	assert_int_equal(fx_close(f, h), 0);
+	assert_int_equal(fake_store_callbacks(f->oss), 1);
+}
+
+static void an_empty_new_file_waits_for_its_first_byte(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h = fx_create(f, "a", 0);
+
+	assert_int_equal(fx_close(f, h), 0);
+	assert_true(fx_xattr_is(f, "a", "callback.state", "held"));
+	h = fx_open(f, "a", O_WRONLY);
+	fx_write(h, "now", 0);
+	assert_int_equal(fx_close(f, h), 0);
+	pass_holds(f);
+	assert_true(fake_store_is(f->oss, "a", "now"));
+	assert_int_equal(fake_store_callbacks(f->oss), 1);
+}
+
+static void an_empty_file_is_stored_after_its_hold(void **state)
+{
+	struct fs_fix *f = *state;
+
+	assert_int_equal(fx_close(f, fx_create(f, "x.done", 0)), 0);
+	assert_true(fx_pass_time(is_uploaded, f));
+	assert_true(fake_store_is(f->oss, "x.done", ""));
+}
+
+static void a_temporary_name_goes_up_once_under_its_final_one(void **state)
+{
+	struct fs_fix *f = *state;
+
+	fx_put(f, "a.part", "bytes");
+	assert_true(fx_xattr_is(f, "a.part", "callback.state", "held"));
+	assert_int_equal(fake_store_calls(f->oss, FAKE_PUT), 0);
+	assert_int_equal(fx_rename(f, "a.part", "a"), 0);
+	fx_settle(f);
+	assert_true(fake_store_is(f->oss, "a", "bytes"));
+	assert_false(fake_store_has(f->oss, "a.part"));
+	assert_int_equal(fake_store_callbacks(f->oss), 1);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_COPY), 0);
+}
+
+static void a_temporary_hold_that_runs_out_makes_no_callback(void **state)
+{
+	struct fs_fix *f = *state;
+
+	fx_put(f, "a.part", "bytes");
+	pass_holds(f);
+	assert_true(fake_store_is(f->oss, "a.part", "bytes"));
+	assert_int_equal(fake_store_callbacks(f->oss), 0);
+	assert_true(fx_xattr_is(f, "a.part", "callback.state", "none"));
+}
+
+/* The chmod of rsync comes when the temporary file is closed. */
+static void what_is_held_goes_up_with_the_mode_of_then(void **state)
+{
+	struct fs_fix *f = *state;
+	struct oss_object o = {0};
+
+	fx_put(f, "a.part", "bytes");
+	assert_int_equal(fx_chmod(f, "a.part", 0600), 0);
+	assert_int_equal(fx_rename(f, "a.part", "a"), 0);
+	fx_settle(f);
+	assert_int_equal(fake_store_stat(f->oss, "a", &o), 0);
+	assert_string_equal(kvs_get(&o.meta, "mode"), "33152");
+	oss_object_release(&o);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_COPY), 0);
+}
+
+static void truncate_of_a_path_is_one_upload(void **state)
+{
+	struct fs_fix *f = *state;
+
+	fake_store_put_text(f->oss, "a", "0123456789");
+	assert_int_equal(fx_truncate(f, "a", 4), 0);
+	assert_true(fake_store_is(f->oss, "a", "0123"));
+	assert_int_equal(fake_store_callbacks(f->oss), 1);
+	assert_int_equal(fx_size(f, "a"), 4);
+	fx_settle(f);
+	assert_int_equal(staged(f), 0);
+}
+
+static void an_overwrite_in_the_middle_keeps_the_rest(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h;
+
+	fake_store_put_text(f->oss, "a", "0123456789");
+	h = fx_open(f, "a", O_RDWR);
+	fx_write(h, "xx", 4);
+	assert_true(fx_reads(h, "0123xx6789"));
+	assert_int_equal(fx_close(f, h), 0);
+	assert_true(fake_store_is(f->oss, "a", "0123xx6789"));
+}
+
+static void an_overwrite_keeps_what_a_listing_does_not_show(void **state)
+{
+	struct fs_fix *f = *state;
+	AUTO(kvs_release) struct kvs meta = KVS_INIT;
+	struct oss_object o = {0};
+
+	assert_int_equal(kvs_add(&meta, "owner-tool", "scanner"), 0);
+	fake_store_put_data(f->oss, "a", "old", 3, &meta);
+	fake_store_set_tags(f->oss, "a", "k=v");
+	fx_put(f, "a", "new");
+	assert_int_equal(fake_store_stat(f->oss, "a", &o), 0);
+	assert_string_equal(kvs_get(&o.meta, "owner-tool"), "scanner");
+	assert_int_equal(o.tag_count, 1);
+	oss_object_release(&o);
+}
+
+/* -- mmap (fuse-facts 8) --------------------------------------------------- */
+
+static void a_sized_new_file_waits_for_what_is_mapped(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h = fx_create(f, "a", 0);
+	struct fx_answer a;
+
+	file_truncate(f->fs, handle_node(h)->ino, h, 4, NULL, fx_done(&a));
+	assert_int_equal(fx_wait(&a), 0);
+	assert_int_equal(fx_flush(f, h), 0); /* close(fd) with the map there */
+	assert_int_equal(fake_store_calls(f->oss, FAKE_PUT), 0);
+	assert_int_equal(file_write(h, "mmap", 4, 0, true), 4);
+	fx_release(f, h);
+	fx_settle(f);
+	assert_true(fake_store_is(f->oss, "a", "mmap"));
+	assert_int_equal(fake_store_callbacks(f->oss), 1);
+}
+
+static void a_sized_old_file_waits_for_what_is_mapped(void **state)
+{
+	struct fs_fix *f = *state;
+	struct fx_answer a;
+	struct handle *h;
+
+	fake_store_put_text(f->oss, "a", "something longer");
+	h = fx_open(f, "a", O_RDWR | O_TRUNC);
+	file_truncate(f->fs, handle_node(h)->ino, h, 4, NULL, fx_done(&a));
+	assert_int_equal(fx_wait(&a), 0);
+	assert_int_equal(fx_flush(f, h), 0);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_PUT), 0);
+	assert_int_equal(file_write(h, "mmap", 4, 0, true), 4);
+	fx_release(f, h);
+	fx_settle(f);
+	assert_true(fake_store_is(f->oss, "a", "mmap"));
+	assert_int_equal(fake_store_callbacks(f->oss), 1);
+}
+
+static void a_preallocated_file_waits_for_what_is_mapped(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h = fx_create(f, "a", 0);
+
+	assert_int_equal(file_fallocate(h, 0, 0, 4), 0);
+	assert_int_equal(fx_flush(f, h), 0);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_PUT), 0);
+	assert_int_equal(file_write(h, "mmap", 4, 0, true), 4);
+	fx_release(f, h);
+	fx_settle(f);
+	assert_true(fake_store_is(f->oss, "a", "mmap"));
+	assert_int_equal(fake_store_callbacks(f->oss), 1);
+}
+
+/* -- writers that are killed ------------------------------------------------ */
+
+static void a_killed_writer_publishes_nothing(void **state)
+{
+	struct fs_fix *f = *state;
+	pid_t actor = fx_actor_start();
+	struct handle *h;
+
+	fake_store_put_text(f->oss, "a", "old");
+	f->tid = actor;
+	h = fx_open(f, "a", O_WRONLY | O_TRUNC);
+	fx_write(h, "half", 0);
+	fx_actor_end(actor, SIGKILL);
+	assert_int_equal(fx_close(f, h), 0);
+	fx_actor_reap(actor);
+	fx_settle(f);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_PUT), 0);
+	assert_int_equal(fx_size(f, "a"), 3);
+	assert_true(fx_holds(f, "a", "old"));
+	assert_int_equal(atomic_load(&f->fs->incomplete_seen), 1);
+}
+
+static void exit_without_close_is_a_close(void **state)
+{
+	struct fs_fix *f = *state;
+	pid_t actor = fx_actor_start();
+	struct handle *h;
+
+	f->tid = actor;
+	h = fx_create(f, "a", 0);
+	fx_write(h, "whole", 0);
+	fx_actor_end(actor, 0);
+	assert_int_equal(fx_close(f, h), 0);
+	fx_actor_reap(actor);
+	assert_true(fake_store_is(f->oss, "a", "whole"));
+}
+
+/* `cat > existing` and Ctrl-C before a byte: the shell closed a duplicate
+ * first, and that is no promise of anything. */
+static void a_writer_killed_before_its_first_byte_empties_nothing(void **state)
+{
+	struct fs_fix *f = *state;
+	pid_t actor = fx_actor_start();
+	struct handle *h;
+
+	fake_store_put_text(f->oss, "a", "old");
+	f->tid = actor;
+	h = fx_open(f, "a", O_WRONLY | O_TRUNC);
+	f->tid = 0;
+	assert_int_equal(fx_flush(f, h), 0); /* by another process: deferred */
+	f->tid = actor;
+	fx_actor_end(actor, SIGINT);
+	assert_int_equal(fx_close(f, h), 0);
+	fx_actor_reap(actor);
+	fx_settle(f);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_PUT), 0);
+	assert_true(fx_holds(f, "a", "old"));
+}
+
+static void a_new_file_whose_writer_is_killed_at_once_is_not_there(void **state)
+{
+	struct fs_fix *f = *state;
+	pid_t actor = fx_actor_start();
+	struct handle *h;
+
+	f->tid = actor;
+	h = fx_create(f, "a", 0);
+	f->tid = 0;
+	assert_int_equal(fx_flush(f, h), 0);
+	f->tid = actor;
+	fx_actor_end(actor, SIGINT);
+	assert_int_equal(fx_close(f, h), 0);
+	fx_actor_reap(actor);
+	pass_holds(f);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_PUT), 0);
+	assert_false(fx_exists(f, "a"));
+	assert_int_equal(staged(f), 0);
+}
+
+static void a_promise_survives_the_kill_of_the_opener(void **state)
+{
+	struct fs_fix *f = *state;
+	pid_t actor = fx_actor_start();
+	struct handle *h;
+
+	f->tid = actor;
+	h = fx_create(f, "a", 0);
+	fx_write(h, "a\n", 0);
+	f->tid = 0;
+	assert_int_equal(fx_flush(f, h), 0); /* a child's close: promised */
+	f->tid = actor;
+	fx_actor_end(actor, SIGKILL);
+	assert_int_equal(fx_close(f, h), 0);
+	fx_actor_reap(actor);
+	fx_settle(f);
+	assert_true(fake_store_is(f->oss, "a", "a\n"));
+}
+
+/* -- writing while it is uploaded -------------------------------------------- */
+
+static void a_write_during_the_upload_makes_a_generation(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h = fx_create(f, "a", 0);
+	struct fx_answer a;
+
+	fx_write(h, "first", 0);
+	fake_store_block(f->oss, FAKE_PUT, NULL, FAKE_SENT, 0);
+	fx_flush_begin(f, h, &a);
+	assert_true(
+		fake_store_wait_blocked(f->oss, FAKE_PUT, 1, TEST_DEADLINE_MS));
+	fx_write(h, "SECOND", 0);
+	assert_true(fx_reads(h, "SECOND"));
+	fake_store_release(f->oss, FAKE_PUT);
+	assert_int_equal(fx_wait(&a), 0);
+	assert_true(fake_store_is(f->oss, "a", "first"));
+	assert_int_equal(fx_size(f, "a"), 6);
+	assert_int_equal(fx_close(f, h), 0);
+	assert_true(fake_store_is(f->oss, "a", "SECOND"));
+	fx_settle(f);
+	assert_int_equal(staged(f), 0);
+}
+
+static void unlink_during_the_upload_leaves_nothing(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h = fx_create(f, "a", 0);
+	struct fx_answer a, gone;
+
+	fx_write(h, "bytes", 0);
+	fake_store_block(f->oss, FAKE_PUT, NULL, FAKE_STORED, 0);
+	fx_flush_begin(f, h, &a);
+	assert_true(
+		fake_store_wait_blocked(f->oss, FAKE_PUT, 1, TEST_DEADLINE_MS));
+	fs_unlink(f->fs, TREE_ROOT, "a", fx_done(&gone));
+	assert_true(fx_reads(h, "bytes"));
+	fake_store_release(f->oss, FAKE_PUT);
+	assert_int_equal(fx_wait(&gone), 0);
+	assert_int_equal(fx_wait(&a), 0);
+	fx_settle(f);
+	assert_false(fake_store_has(f->oss, "a"));
+	assert_false(fx_exists(f, "a"));
+	assert_true(fx_reads(h, "bytes"));
+	fx_release(f, h);
+	assert_int_equal(staged(f), 0);
+}
+
+static void unlink_after_a_lost_answer_leaves_nothing(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h = fx_create(f, "a", 0);
+
+	fake_store_fail(f->oss, &(struct fake_fault){.op = FAKE_PUT,
+						     .err = -ETIMEDOUT,
+						     .stored = true});
+	fx_write(h, "bytes", 0);
+	assert_int_equal(fx_close(f, h), -ETIMEDOUT);
+	assert_true(fake_store_has(f->oss, "a"));
+	assert_int_equal(fx_unlink(f, "a"), 0);
+	fx_settle(f);
+	assert_false(fake_store_has(f->oss, "a"));
+	assert_int_equal(staged(f), 0);
+}
+
+static void
+an_unlinked_file_is_read_and_written_until_its_last_close(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *w = fx_create(f, "a", 0), *r;
+
+	fx_write(w, "bytes", 0);
+	r = fx_open(f, "a", O_RDONLY);
+	assert_int_equal(fx_unlink(f, "a"), 0);
+	fx_write(w, "BYTES", 0);
+	assert_int_equal(fx_close(f, w), 0);
+	assert_true(fx_reads(r, "BYTES"));
+	assert_int_equal(fx_close(f, r), 0);
+	fx_settle(f);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_PUT), 0);
+	assert_int_equal(staged(f), 0);
+}
+
+static void a_name_that_is_made_anew_is_another_file(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h = fx_create(f, "a", 0), *h2;
+	struct fx_answer a, gone;
+
+	fx_write(h, "first", 0);
+	fake_store_block(f->oss, FAKE_PUT, NULL, FAKE_STORED, 0);
+	fx_flush_begin(f, h, &a);
+	assert_true(
+		fake_store_wait_blocked(f->oss, FAKE_PUT, 1, TEST_DEADLINE_MS));
+	fs_unlink(f->fs, TREE_ROOT, "a", fx_done(&gone));
+	h2 = fx_create(f, "a", 0);
+	fx_write(h2, "other", 0);
+	fake_store_release(f->oss, FAKE_PUT);
+	assert_int_equal(fx_wait(&gone), 0);
+	assert_int_equal(fx_wait(&a), 0);
+	fx_settle(f);
+	assert_false(fake_store_has(f->oss, "a"));
+	assert_true(fx_reads(h2, "other"));
+	assert_int_equal(fx_close(f, h2), 0);
+	assert_true(fake_store_is(f->oss, "a", "other"));
+	fx_release(f, h);
+	fx_settle(f);
+	assert_int_equal(staged(f), 0);
+}
+
+/* -- full disk ------------------------------------------------------------------ */
+
+static void a_held_file_is_not_lost_by_a_write_that_fails(void **state)
+{
+	struct fs_fix *f = *state;
+	AUTO_FREE char *big = calloc(1, 1 << 20);
+	struct handle *h;
+
+	fx_stop(f);
+	f->state.conf.max_bytes = 256 << 10;
+	fx_start(f);
+	fx_put(f, "a.part", "bytes");
+	h = fx_open(f, "a.part", O_RDWR);
+	assert_non_null(big);
+	assert_int_equal(file_write(h, big, 1 << 20, 4096, false), -ENOSPC);
+	assert_int_equal(fx_close(f, h), 0);
+	assert_int_equal(fx_rename(f, "a.part", "a"), 0);
+	fx_settle(f);
+	assert_true(fake_store_is(f->oss, "a", "bytes"));
+}
+
+static void a_stored_file_is_not_changed_by_a_write_that_fails(void **state)
+{
+	struct fs_fix *f = *state;
+	AUTO_FREE char *big = calloc(1, 1 << 20);
+	struct handle *h;
+
+	fx_stop(f);
+	f->state.conf.max_bytes = 256 << 10;
+	fx_start(f);
+	fake_store_put_text(f->oss, "a", "old");
+	h = fx_open(f, "a", O_RDWR);
+	assert_non_null(big);
+	assert_int_equal(file_write(h, big, 1 << 20, 0, false), -ENOSPC);
+	assert_int_equal(fx_close(f, h), 0);
+	fx_settle(f);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_PUT), 0);
+	assert_int_equal(staged(f), 0);
+}
+
+/* -- two at once --------------------------------------------------------------- */
+
+static void the_last_of_two_writers_leaves_nothing_staged(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *a = fx_create(f, "a", 0), *b;
+
+	fx_write(a, "one", 0);
+	b = fx_open(f, "a", O_RDWR);
+	fx_write(b, "two", 0);
+	fx_release(f, a);
+	fx_release(f, b);
+	fx_settle(f);
+	assert_true(fake_store_is(f->oss, "a", "two"));
+	assert_int_equal(staged(f), 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(close_by_the_opener_stores_the_file),
+		T(an_upload_that_fails_is_told_to_close),
+		T(nothing_changed_uploads_nothing),
+		T(close_without_a_write_of_a_new_file_is_left_to_release),
+		T(an_empty_new_file_waits_for_its_first_byte),
+		T(an_empty_file_is_stored_after_its_hold),
+		T(a_temporary_name_goes_up_once_under_its_final_one),
+		T(a_temporary_hold_that_runs_out_makes_no_callback),
+		T(what_is_held_goes_up_with_the_mode_of_then),
+		T(truncate_of_a_path_is_one_upload),
+		T(an_overwrite_in_the_middle_keeps_the_rest),
+		T(an_overwrite_keeps_what_a_listing_does_not_show),
+		T(a_sized_new_file_waits_for_what_is_mapped),
+		T(a_sized_old_file_waits_for_what_is_mapped),
+		T(a_preallocated_file_waits_for_what_is_mapped),
+		T(a_killed_writer_publishes_nothing),
+		T(exit_without_close_is_a_close),
+		T(a_writer_killed_before_its_first_byte_empties_nothing),
+		T(a_new_file_whose_writer_is_killed_at_once_is_not_there),
+		T(a_promise_survives_the_kill_of_the_opener),
+		T(a_write_during_the_upload_makes_a_generation),
+		T(unlink_during_the_upload_leaves_nothing),
+		T(unlink_after_a_lost_answer_leaves_nothing),
+		T(an_unlinked_file_is_read_and_written_until_its_last_close),
+		T(a_name_that_is_made_anew_is_another_file),
+		T(a_held_file_is_not_lost_by_a_write_that_fails),
+		T(a_stored_file_is_not_changed_by_a_write_that_fails),
+		T(the_last_of_two_writers_leaves_nothing_staged),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
