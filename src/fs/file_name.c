@@ -152,8 +152,6 @@ bool file_unlinked(struct fs *fs, struct node *n)
 
 static int rekey_one(struct file *f, struct staging *s, const char *key)
 {
-	int rc;
-
 	switch (staging_state_of(s)) {
 	case STAGING_OPEN:
 	case STAGING_HELD:
@@ -162,10 +160,7 @@ static int rekey_one(struct file *f, struct staging *s, const char *key)
 	case STAGING_CLOSED:
 	case STAGING_RETRYING:
 	case STAGING_UPLOADING:
-		rc = uploader_rekey(f->fs->d.uploader, s, key);
-		if (rc != -ENOENT)
-			return rc;
-		break; /* at the start: it is not submitted yet */
+		return uploader_rekey(f->fs->d.uploader, s, key);
 	case STAGING_DONE:
 		break;
 	}

@@ -412,16 +412,14 @@ static bool resume_at_once(struct fs *fs, const struct intent *i)
 
 	if (!i->src || !i->dst)
 		return false;
-	n = i->is_staged ? pin_staged(fs, i->src) : NULL;
-	if (n) {
-		rename_staged_again(fs, i);
-		unpin(fs, n);
-		return true;
-	}
-	n = pin_staged(fs, i->dst);
+	/* Where none is under the old name, it has the new one already. */
+	n = pin_staged(fs, i->is_staged ? i->src : i->dst);
 	if (!n)
 		return false;
-	rename_over_staged(fs, i, n);
+	if (i->is_staged)
+		rename_staged_again(fs, i);
+	else
+		rename_over_staged(fs, i, n);
 	unpin(fs, n);
 	return true;
 }

@@ -489,6 +489,31 @@ static int rekey_now(struct uploader *u, struct upload *up, const char *key)
 	return rc;
 }
 
+/* It is not submitted yet. */
+static int rekey_unknown(struct uploader *u, struct staging *s, const char *key)
+{
+	char old[STAGING_KEY_MAX];
+	uint64_t part_size;
+	char *id;
+	int rc;
+
+	if (staging_state_of(s) != STAGING_CLOSED &&
+	    staging_state_of(s) != STAGING_RETRYING)
+		return -EBUSY; /* its end is being told */
+	staging_key(s, old);
+	rc = staging_rekey(s, key);
+	if (rc < 0)
+		return rc;
+	id = staging_get_upload(s, &part_size);
+	if (!id)
+		return 0;
+	if (staging_set_upload(s, NULL, 0) < 0)
+		log_warn("upload: the journal keeps a dead upload: key=%s",
+			 LOG_Q(old));
+	upload_drop_parts(u, old, NULL, id);
+	return 0;
+}
+
 int uploader_rekey(struct uploader *u, struct staging *s, const char *key)
 {
 	struct upload *up;
@@ -505,6 +530,8 @@ int uploader_rekey(struct uploader *u, struct staging *s, const char *key)
 		rc = -EBUSY;
 	}
 	lock_release(&u->lock);
+	if (rc == -ENOENT)
+		return rekey_unknown(u, s, key);
 	return rc < 0 ? rc : rekey_now(u, up, key);
 }
 

@@ -157,9 +157,10 @@ bool uploader_cancel(struct uploader *u, struct staging *s);
 /**
  * A rename of a file that is CLOSED or RETRYING and does not run:
  * staging_rekey() is made here, while nothing can start, and the upload queues
- * anew behind earlier work on the new key.
- * @return 0; -EBUSY: it runs (queue the rename behind it); -ENOENT: not one of
- *         the uploader's; -errno of staging_rekey()
+ * anew behind earlier work on the new key.  One that is not submitted yet
+ * has the new key then.
+ * @return 0; -EBUSY: it runs, or has ended just now (queue the rename behind
+ *         it); -errno of staging_rekey()
  */
 int uploader_rekey(struct uploader *u, struct staging *s, const char *key);
 /** Retry now what waits: one file, or all (NULL). @return how many */

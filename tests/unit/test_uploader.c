@@ -594,7 +594,7 @@ static void renamed_while_waiting_goes_to_the_new_name_alone(void **state)
 	fake_store_release(f->oss, FAKE_PUT);
 	assert_true(test_wait_until(all_stored, f, TEST_DEADLINE_MS));
 	assert_true(fake_store_is(f->oss, "k", "old"));
-	assert_int_equal(uploader_rekey(f->up, b, "y"), -ENOENT);
+	assert_int_equal(uploader_rekey(f->up, b, "y"), -EBUSY);
 	staging_put(a);
 	staging_put(b);
 }
