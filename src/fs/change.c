@@ -226,6 +226,7 @@ struct removal {
 	uint64_t ino, parent;
 	char key[1024];
 	char name[256];
+	int64_t intent; /* 0: none */
 	struct fs_done done;
 };
 
@@ -233,6 +234,8 @@ static void removal_done(struct removal *r, int rc)
 {
 	struct fs_done done = r->done;
 
+	if (r->intent)
+		intent_remove(r->fs->d.db, r->intent);
 	free(r);
 	done.fn(done.arg, rc);
 }
@@ -339,6 +342,23 @@ static int removal_find(struct removal *r, bool folder, struct node **out)
 	return rc;
 }
 
+/* Bytes that wait are dropped before the object that they would replace is
+ * deleted: a crash in between must not bring that back. */
+static void begin_removal(struct removal *r, struct node *n)
+{
+	const struct intent i = {.src = r->key, .dst = (char[]){""}};
+	struct staging *s = file_staging(r->fs, n);
+	enum staging_state state = s ? staging_state_of(s) : STAGING_DONE;
+
+	staging_put(s);
+	if ((state == STAGING_DONE || state == STAGING_OPEN) &&
+	    !file_has_older(r->fs, n))
+		return;
+	if (intent_add(r->fs->d.db, &i, &r->intent) < 0)
+		log_warn("fs: a removal is not journaled: key=%s",
+			 LOG_Q(r->key));
+}
+
 void fs_unlink(struct fs *fs, uint64_t parent, const char *name,
 	       struct fs_done done)
 {
@@ -356,6 +376,7 @@ void fs_unlink(struct fs *fs, uint64_t parent, const char *name,
 		removal_done(r, rc);
 		return;
 	}
+	begin_removal(r, n);
 	/* Before the name goes: until then the uploader's events find it, and
 	   say whether there is an object to delete. */
 	on_oss = file_unlinked(fs, n);

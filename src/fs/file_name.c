@@ -110,17 +110,19 @@ static void keep_for_handles_locked(struct file *f) ACK_REQUIRES(f->lock)
 static bool cancel_now_locked(struct file *f, bool open) ACK_REQUIRES(f->lock)
 {
 	struct staging *s = f->now;
-	bool sent = false;
+	bool sent;
 
 	if (!s)
 		return false;
+	/* Stored; its node may not have heard of it yet. */
+	sent = staging_state_of(s) == STAGING_DONE;
 	staging_get(s);
 	if (open)
 		keep_for_handles_locked(f);
 	else
 		file_set_now_locked(f, NULL);
 	if (f->now != s) {
-		sent = uploader_cancel(f->fs->d.uploader, s);
+		sent |= uploader_cancel(f->fs->d.uploader, s);
 		staging_put(s);
 	}
 	staging_put(s);

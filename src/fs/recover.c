@@ -308,6 +308,16 @@ static int finish_rename(struct fs *fs, const struct intent *i,
 	return rc;
 }
 
+static void run_removal(struct fs *fs, const struct intent *i)
+{
+	if (fs_remove_object(fs, i->src) == 0)
+		log_notice(
+			"fs: finished a removal that a crash interrupted: key=%s",
+			LOG_Q(i->src));
+	/* Never at a later mount: the name may be another file's then. */
+	intent_remove(fs->d.db, i->id);
+}
+
 static int run_intent(struct fs *fs, const struct intent *i)
 {
 	struct oss_reply reply = {0};
@@ -329,7 +339,10 @@ static void intent_run(void *arg)
 {
 	struct intent_task *t = arg;
 
-	(void)run_intent(t->fs, &t->f->intent);
+	if (*t->f->intent.dst)
+		(void)run_intent(t->fs, &t->f->intent);
+	else
+		run_removal(t->fs, &t->f->intent);
 	intent_task_free(t);
 }
 
@@ -351,7 +364,7 @@ static void resume_intent(struct fs *fs, struct found *f)
 	t->fs = fs;
 	t->f = f;
 	task.key = f->intent.src;
-	task.key2 = f->intent.dst;
+	task.key2 = *f->intent.dst ? f->intent.dst : NULL;
 	if (keyq_submit(fs->d.queue, &task) < 0)
 		intent_task_free(t);
 }
@@ -410,7 +423,7 @@ static bool resume_at_once(struct fs *fs, const struct intent *i)
 {
 	struct node *n;
 
-	if (!i->src || !i->dst)
+	if (!i->src || !i->dst || !*i->dst)
 		return false;
 	/* Where none is under the old name, it has the new one already. */
 	n = pin_staged(fs, i->is_staged ? i->src : i->dst);

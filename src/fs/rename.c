@@ -31,7 +31,9 @@ struct rename {
 	uint64_t old_parent, new_parent;
 	char old_name[256], new_name[256];
 	char src[1024], dst[1024];
-	int64_t intent; /* 0: none */
+	int64_t intent;      /* of the staged bytes; 0: none */
+	int64_t move_intent; /* of the object; until what waited under the new
+				name is gone */
 	struct fs_done done;
 };
 
@@ -59,6 +61,8 @@ static void rename_done(struct rename *r, int rc)
 
 	if (r->intent)
 		intent_remove(fs->d.db, r->intent);
+	if (r->move_intent)
+		intent_remove(fs->d.db, r->move_intent);
 
 	lock_acquire(&fs->tree.lock);
 	tree_unpin_locked(&fs->tree, r->n);
@@ -129,14 +133,16 @@ static bool is_staged(struct fs *fs, struct node *n)
 	return staged;
 }
 
-/* The node's object, copied to dst; its new identity into the node. */
+/* The node's object, copied to dst; its new identity into the node.
+ * intent: the source goes too; see object_move. */
 static int move_object(struct fs *fs, struct node *n, const char *src,
-		       const char *dst, bool remove_source)
+		       const char *dst, int64_t *intent)
 {
 	struct object_move m = {.src = src,
 				.dst = dst,
 				.is_passing = is_staged(fs, n),
-				.remove_source = remove_source};
+				.remove_source = intent != NULL,
+				.intent = intent};
 	struct staging_props props = {0};
 	struct oss_props p;
 	struct object_id id, now;
@@ -305,7 +311,7 @@ static void rename_file_run(void *arg)
 	if (k.is_closed || file_has_older(fs, r->n))
 		begin_intent(r);
 	if (moves)
-		rc = move_object(fs, r->n, r->src, r->dst, true);
+		rc = move_object(fs, r->n, r->src, r->dst, &r->move_intent);
 	if (rc == -ENOENT && k.is_staged)
 		rc = k.leans ? find_moved(r) : 0;
 	if (rc == 0 && k.leans)
@@ -484,7 +490,7 @@ static int move_item(struct folder *f, struct folder_item *item)
 		tree_pin_locked(n);
 	lock_release(&fs->tree.lock);
 	if (n && n->kind != NODE_DIR && (n->stored || n->meta_dirty)) {
-		rc = move_object(fs, n, item->key, dst, false);
+		rc = move_object(fs, n, item->key, dst, NULL);
 		moved = true;
 	} else {
 		m.dst = dst;

@@ -40,7 +40,8 @@ static int run_add(sqlite3 *sql, void *arg)
 int intent_add(struct db *db, const struct intent *i, int64_t *id)
 {
 	struct adding a = {.intent = i};
-	int rc = db_write(db, run_add, &a, DB_DURABLE);
+	/* What follows a removal's is in the journal too. */
+	int rc = db_write(db, run_add, &a, *i->dst ? DB_DURABLE : DB_WAIT);
 
 	if (rc == 0)
 		*id = a.id;

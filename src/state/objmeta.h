@@ -59,10 +59,11 @@ int metachange_walk(struct db *db,
 		    void *arg);
 
 /** Renames under way: written before the copy, removed after the delete; after
- *  a crash the daemon finishes them (fuse-facts 11). */
+ *  a crash the daemon finishes them (fuse-facts 11).  So too the removal of a
+ *  name under which bytes waited: they go first, the object after them. */
 struct intent {
 	int64_t id;
-	char *src, *dst; /* keys; a folder's end in '/' */
+	char *src, *dst; /* keys; dst is "" for a removal */
 	char src_etag[72];
 	bool copied;    /* the copy is known to be stored */
 	bool is_staged; /* bytes that wait for their upload are renamed: all

@@ -251,7 +251,9 @@ int uploader_move(struct uploader *u, const struct object_move *m,
 		if (m->remove_source)
 			rc = remove_source(&w, reply);
 	}
-	if (w.intent)
+	if (m->intent)
+		*m->intent = w.intent;
+	else if (w.intent)
 		intent_remove(u->env.deps.db, w.intent);
 	return rc;
 }
