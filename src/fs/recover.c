@@ -308,9 +308,51 @@ static int finish_rename(struct fs *fs, const struct intent *i,
 	return rc;
 }
 
+/* The folder of a key, where it has been seen. */
+static struct node *parent_of(struct fs *fs, const char *key)
+	ACK_REQUIRES(fs->tree.lock)
+{
+	char folder[1024] = "";
+	const char *slash = strrchr(key, '/');
+
+	if (!slash)
+		return fs->tree.root;
+	strncat(folder, key, (size_t)(slash + 1 - key));
+	return fs_node_of_key_locked(fs, folder);
+}
+
+/* The name may have been looked up meanwhile: ask OSS again. */
+static void forget_name(struct fs *fs, const char *key, bool is_gone)
+{
+	uint64_t parent = 0;
+	char name[256] = "";
+	struct node *n;
+
+	lock_acquire(&fs->tree.lock);
+	n = fs_node_of_key_locked(fs, key);
+	if (n && n->parent && !n->file) {
+		parent = n->parent->ino;
+		strncat(name, n->name, sizeof(name) - 1);
+		if (is_gone)
+			tree_tomb_locked(&fs->tree, n->parent, name);
+		tree_detach_locked(&fs->tree, n);
+		tree_drop_locked(&fs->tree, n);
+	}
+	n = parent_of(fs, key);
+	if (n)
+		n->listed_until_ms = 0;
+	lock_release(&fs->tree.lock);
+	if (parent && fs->invalidate_name)
+		fs->invalidate_name(fs->notify_arg, parent, name);
+}
+
 static void run_removal(struct fs *fs, const struct intent *i)
 {
-	if (fs_remove_object(fs, i->src) == 0)
+	int rc = fs_remove_object(fs, i->src);
+
+	if (rc == 0)
+		forget_name(fs, i->src, true);
+	if (rc == 0)
 		log_notice(
 			"fs: finished a removal that a crash interrupted: key=%s",
 			LOG_Q(i->src));
@@ -330,6 +372,10 @@ static int run_intent(struct fs *fs, const struct intent *i)
 	else if (rc < 0)
 		fs_log_failure("finishing an interrupted rename", i->src,
 			       &reply, rc);
+	if (rc == 0) {
+		forget_name(fs, i->src, true);
+		forget_name(fs, i->dst, false);
+	}
 	if (rc >= 0)
 		intent_remove(fs->d.db, i->id);
 	return rc;

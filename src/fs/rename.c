@@ -300,14 +300,15 @@ static void rename_file_run(void *arg)
 	struct rename *r = arg;
 	struct fs *fs = r->fs;
 	const struct stake k = find_stake(fs, r->n);
-	bool on_oss, moves;
+	bool on_oss, is_own, moves;
 	int rc = 0, rekeyed;
 
 	lock_acquire(&fs->tree.lock);
-	on_oss = r->n->stored || r->n->maybe_stored;
+	is_own = r->n->stored; /* not what it has replaced under its name */
+	on_oss = is_own || r->n->maybe_stored;
 	lock_release(&fs->tree.lock);
 	/* Bytes that replace the object: the old ones need not be moved. */
-	moves = on_oss && (!k.is_closed || k.leans);
+	moves = on_oss && (!k.is_staged || k.leans || (is_own && !k.is_closed));
 	if (k.is_closed || file_has_older(fs, r->n))
 		begin_intent(r);
 	if (moves)
