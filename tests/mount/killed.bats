@@ -174,9 +174,10 @@ if os.fork():
     os.write(fd, b"one\n")
 time.sleep(1000)' "$D/f" &
 	wait_for size_is "$D/f" 4
-	mapfile -t all < <(offspring $!)
-	kill -9 $! "${all[@]}"
-	wait $! || true
+	parent=$!
+	mapfile -t all < <(offspring $parent)
+	kill -9 $parent "${all[@]}"
+	wait $parent || true
 	echo one >want
 	unfinished "$D/f" want
 }
@@ -267,9 +268,10 @@ count_entries() { ls -A "$D" | wc -l; }
 @test "rsync --inplace that is killed, sender and receiver" {
 	mark=$(mark)
 	slow_rsync -a --inplace
-	mapfile -t all < <(offspring $!)
-	kill -9 $! "${all[@]}"
-	wait $! || true
+	parent=$!
+	mapfile -t all < <(offspring $parent)
+	kill -9 $parent "${all[@]}"
+	wait $parent || true
 	wait_is 0 count_entries
 	no_big_upload "$mark"
 }
