@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/mount.h"
 #include "util/buf.h"
 #include "util/strnum.h"
 #include "util/version.h"
@@ -346,7 +347,8 @@ static int read_flags(int argc, char **argv, struct options *o, struct words *w)
 			conf_print_help();
 			return 1;
 		case 'V':
-			printf("ackfs %s\n", ackfs_version);
+			printf("ackfs %s\nFUSE library version %s\n",
+			       ackfs_version, mount_fuse_version());
 			return 1;
 		default:
 			fputs("ackfs --help shows how to use it\n", stderr);

@@ -269,3 +269,8 @@ void mount_free(struct mount *m)
 	lock_destroy(&m->lock);
 	free(m);
 }
+
+const char *mount_fuse_version(void)
+{
+	return fuse_pkgversion();
+}

@@ -34,5 +34,7 @@ int mount_run(struct mount *m);
 /** Unmount and make mount_run() return. Any thread. */
 void mount_stop(struct mount *m);
 void mount_free(struct mount *m);
+/** libfuse's, as it runs. */
+const char *mount_fuse_version(void);
 
 #endif
