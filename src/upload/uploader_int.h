@@ -68,6 +68,7 @@ struct upload {
 	bool is_first;     /* no attempt has ended yet */
 	bool is_told;      /* its close() hears, or heard, of a failure */
 	bool is_cancelled; /* discard it when it has ended */
+	bool is_slow;      /* PAUSED because of our keys or the clock */
 	int failures;
 	int last_rc;
 	int64_t submitted_ms, due_ms; /* clock_mono_ms(); INT64_MAX: by hand */
@@ -99,6 +100,7 @@ struct uploader {
 	atomic_int streams; /* changed under the lock */
 	struct uploader_totals totals;
 	bool is_stopping;
+	bool has_slow; /* some PAUSED one may be is_slow */
 
 	timer_id timer;
 	int64_t timer_ms; /* when it fires; 0: not set */
@@ -168,6 +170,9 @@ void upload_note_failure_locked(struct uploader *u, int rc,
 				const char *error) ACK_REQUIRES(u->lock);
 /** OSS answered: an outage is over. */
 void upload_note_answer_locked(struct uploader *u) ACK_REQUIRES(u->lock);
+/** OSS has taken one: the outage is over, and so is what was wrong with our keys
+ *  or the clock. */
+void upload_note_stored_locked(struct uploader *u) ACK_REQUIRES(u->lock);
 /** Queue all that is PAUSED, by-hand ones where asked. @return how many */
 size_t upload_wake_locked(struct uploader *u, bool by_hand_too)
 	ACK_REQUIRES(u->lock);

@@ -24,6 +24,7 @@ struct turn {
 struct failure {
 	int rc;          /* 0: there was none */
 	bool is_planned; /* it is tried again by itself */
+	bool is_slow;    /* ... rarely: our keys or the clock are to blame */
 	bool is_held_up; /* by the outage: nothing was tried */
 	struct oss_reply reply;
 	char error[512];
@@ -61,7 +62,7 @@ static void conclude_stored(struct uploader *u, struct upload *up,
 	upload_leave_locked(u, up);
 	u->totals.stored++;
 	u->totals.bytes += up->size;
-	upload_note_answer_locked(u);
+	upload_note_stored_locked(u);
 	lock_release(&u->lock);
 	if (cancelled) {
 		upload_bury(u, up, UPLOAD_END_CANCELLED);
@@ -93,6 +94,7 @@ static int64_t plan(const struct upload *up, struct failure *f)
 	enum retry_verdict v = retry_judge(f->rc, &f->reply);
 
 	f->is_planned = v != RETRY_BY_HAND;
+	f->is_slow = v == RETRY_SLOWLY;
 	switch (v) {
 	case RETRY_SOON:
 		return retry_pause_ms(up->failures + 1);
@@ -127,6 +129,8 @@ static void pause_locked(struct uploader *u, struct upload *up,
 	up->due_ms =
 		pause_ms == INT64_MAX ? pause_ms : clock_mono_ms() + pause_ms;
 	up->phase = UPLOAD_PAUSED;
+	up->is_slow = f->is_slow;
+	u->has_slow |= f->is_slow;
 	u->totals.failed++;
 	if (f->is_planned)
 		upload_arm_locked(u, up->due_ms);

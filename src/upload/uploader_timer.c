@@ -133,6 +133,33 @@ void upload_note_answer_locked(struct uploader *u)
 		   upload_wake_locked(u, false));
 }
 
+/* In their turn: a key whose signature alone is refused is not hammered. */
+static void hasten_slow_locked(struct uploader *u) ACK_REQUIRES(u->lock)
+{
+	int64_t now = clock_mono_ms();
+	struct upload *up, *tmp;
+
+	HASH_ITER(hh, u->uploads, up, tmp)
+	{
+		int64_t due = now + retry_pause_ms(up->failures);
+
+		if (up->phase != UPLOAD_PAUSED || !up->is_slow)
+			continue;
+		up->is_slow = false;
+		if (due < up->due_ms)
+			up->due_ms = due;
+		upload_arm_locked(u, up->due_ms);
+	}
+	u->has_slow = false;
+}
+
+void upload_note_stored_locked(struct uploader *u)
+{
+	upload_note_answer_locked(u);
+	if (u->has_slow)
+		hasten_slow_locked(u);
+}
+
 struct probe {
 	struct uploader *u;
 	char key[STAGING_KEY_MAX];

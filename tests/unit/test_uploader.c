@@ -270,6 +270,29 @@ static void refused_file_waits_to_be_asked_for(void **state)
 	staging_put(s);
 }
 
+static void what_old_keys_failed_goes_up_soon_after_new_ones_work(void **state)
+{
+	struct upload_fix *f = *state;
+	struct staging *s = upload_closed(f, "a", "x", "d");
+	int64_t began;
+	struct waiter w;
+
+	fake_store_fail(f->oss,
+			&(struct fake_fault){.op = FAKE_PUT,
+					     .err = -EACCES,
+					     .http = 403,
+					     .code = "SecurityTokenExpired"});
+	waiter_init(&w, f);
+	assert_int_equal(uploader_submit(f->up, s, waiter_done, &w), 0);
+	assert_int_equal(waiter_wait(&w), -EACCES);
+	began = clock_mono_ms();
+	assert_int_equal(upload_whole(f, "b", "y", "e"), 0);
+	assert_true(upload_pass_time(all_stored, f));
+	assert_true(fake_store_is(f->oss, "a", "x"));
+	assert_true(clock_mono_ms() - began < 60000); /* not five minutes */
+	staging_put(s);
+}
+
 static void close_hears_of_a_black_hole_at_its_deadline(void **state)
 {
 	struct upload_fix *f = *state;
@@ -815,6 +838,7 @@ int main(void)
 		TEST(crc_mismatch_is_sent_again),
 		TEST(failed_file_is_kept_with_its_error),
 		TEST(refused_file_waits_to_be_asked_for),
+		TEST(what_old_keys_failed_goes_up_soon_after_new_ones_work),
 		TEST(close_hears_of_a_black_hole_at_its_deadline),
 		TEST(upload_that_stands_still_ends_at_its_deadline),
 		TEST(outage_is_asked_about_by_one_request),
