@@ -9,10 +9,12 @@
 #include <utlist.h>
 
 #include "fs/file_impl.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 /** Missing ranges of a changed object are fetched in blocks of this size. */
 #define FETCH_BLOCK ((uint64_t)1 << 20)
+enum { TRIES_MAX = 8 };
 
 /* -- reading ---------------------------------------------------------------------- */
 
@@ -75,12 +77,89 @@ static bool copy_from_older(struct file *f, struct staging *s, uint64_t off,
 	return n == (ssize_t)len && staging_fill(s, block, len, off) == 0;
 }
 
+/* -- waiting for an older generation ------------------------------------------------ */
+
+struct older_wait {
+	struct lock lock; /* guards what follows */
+	struct cond changed;
+	bool ended;
+};
+
+static void older_ended(void *arg, const struct upload_outcome *o)
+{
+	struct older_wait *w = arg;
+
+	(void)o;
+	lock_acquire(&w->lock);
+	w->ended = true;
+	cond_signal(&w->changed);
+	lock_release(&w->lock);
+}
+
+static void wait_for_end(struct uploader *u, struct staging *s,
+			 struct older_wait *w, int64_t until_ms)
+{
+	bool in_time = true;
+
+	lock_acquire(&w->lock);
+	while (!w->ended && in_time)
+		in_time = cond_wait_until(&w->changed, &w->lock, until_ms);
+	lock_release(&w->lock);
+	if (in_time || uploader_unwatch(u, s, w))
+		return;
+	/* It is being told. */
+	lock_acquire(&w->lock);
+	while (!w->ended)
+		cond_wait(&w->changed, &w->lock);
+	lock_release(&w->lock);
+}
+
+/* @return false: there is none whose upload runs */
+static bool await_older(struct file *f)
+{
+	struct uploader *u = f->fs->d.uploader;
+	struct older_wait w = {.ended = false};
+	struct staging *s = NULL;
+	bool watched;
+
+	lock_acquire(&f->lock);
+	if (f->older)
+		s = staging_get(f->older->staging);
+	lock_release(&f->lock);
+	if (!s)
+		return false;
+	lock_init(&w.lock, LOCK_LEAF);
+	cond_init(&w.changed);
+	watched = uploader_watch(u, s, older_ended, &w) == 0;
+	if (watched)
+		wait_for_end(u, s, &w,
+			     clock_mono_ms() + f->fs->conf.retry_deadline_ms);
+	cond_destroy(&w.changed);
+	lock_destroy(&w.lock);
+	staging_put(s);
+	return watched;
+}
+
+/* The base is another object now.  Perhaps OSS has stored an older generation,
+ * and is still making its callback: its end ties the file to that. */
+static bool is_settled(struct file *f, struct staging *s,
+		       const struct staging_base *asked)
+{
+	struct staging_base now;
+
+	if (staging_base_of(s, &now) && strcmp(now.etag, asked->etag) != 0)
+		return true;
+	return await_older(f);
+}
+
 /* Bring in what is missing of [off, off+len), in aligned blocks. */
 static int bring_in(struct file *f, struct staging *s, uint64_t off,
 		    uint64_t len)
 {
+	struct staging_base base = {.size = 0};
 	struct fs *fs = f->fs;
 	uint64_t at, miss;
+	int tries = 0;
 
 	while (staging_missing(s, off, len, &at, &miss)) {
 		uint64_t first = at / FETCH_BLOCK * FETCH_BLOCK;
@@ -90,7 +169,11 @@ static int bring_in(struct file *f, struct staging *s, uint64_t off,
 		if (copy_from_older(f, s, at, miss))
 			continue;
 		last = (last + FETCH_BLOCK - 1) / FETCH_BLOCK * FETCH_BLOCK;
+		(void)staging_base_of(s, &base);
 		rc = fs_fetch_missing(fs, s, first, last - first);
+		if (rc == -ESTALE && tries++ < TRIES_MAX &&
+		    is_settled(f, s, &base))
+			continue;
 		if (rc < 0)
 			return rc;
 	}
