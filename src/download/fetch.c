@@ -369,12 +369,12 @@ static void *run_fetches(void *arg)
 
 	lock_acquire(&c->lock);
 	while (stay) {
-		bool woken = true;
+		int64_t until = clock_mono_ms() + IDLE_MS;
+		bool in_time = true;
 
 		c->idle++;
-		while (!c->queue && !c->stopping && woken)
-			woken = cond_wait_until(&c->work, &c->lock,
-						clock_mono_ms() + IDLE_MS);
+		while (!c->queue && !c->stopping && in_time)
+			in_time = cond_wait_until(&c->work, &c->lock, until);
 		c->idle--;
 		if (c->queue)
 			(void)fetch_run_locked(c, next_locked(c));
