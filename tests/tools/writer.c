@@ -139,10 +139,14 @@ static int receive_fd(int from)
 			   .msg_iovlen = 1,
 			   .msg_control = &control,
 			   .msg_controllen = sizeof(control)};
-	int fd;
+	const struct cmsghdr *c;
+	int fd = -1;
 
-	check(recvmsg(from, &m, 0) == 1 && CMSG_FIRSTHDR(&m), "recvmsg");
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int));
+	check(recvmsg(from, &m, 0) == 1, "recvmsg");
+	c = CMSG_FIRSTHDR(&m);
+	if (c)
+		memcpy(&fd, CMSG_DATA(c), sizeof(int));
+	check(fd >= 0, "a descriptor");
 	return fd;
 }
 
