@@ -51,8 +51,9 @@ struct multipart {
 	int64_t since_ms;          /* an object older than this is not ours */
 	struct upload_props begun; /* what Initiate carried, when streaming */
 	bool is_streamed;
-	bool is_journaled;   /* the staged file's row names upload_id */
-	bool journals_parts; /* ... as one to go on with after a crash */
+	bool is_journaled; /* the staged file's row names upload_id */
+	_Atomic bool
+		journals_parts; /* ... as one to go on with after a crash */
 
 	struct lock lock;     /* guards what follows */
 	struct mpart **parts; /* in order, by number */

@@ -176,6 +176,7 @@ time.sleep(1000)' "$D/f" &
 	wait_for size_is "$D/f" 4
 	parent=$!
 	mapfile -t all < <(offspring $parent)
+	kill -STOP "${all[@]}" # none sees another's end
 	kill -9 $parent "${all[@]}"
 	wait $parent || true
 	echo one >want
@@ -270,6 +271,7 @@ count_entries() { ls -A "$D" | wc -l; }
 	slow_rsync -a --inplace
 	parent=$!
 	mapfile -t all < <(offspring $parent)
+	kill -STOP "${all[@]}" # none sees another's end
 	kill -9 $parent "${all[@]}"
 	wait $parent || true
 	wait_is 0 count_entries

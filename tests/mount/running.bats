@@ -201,6 +201,7 @@ signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
 fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
 os.write(fd, b"first\n")
 os.close(fd)
+signal.setitimer(signal.ITIMER_REAL, 0)
 sys.exit(n == 0)' "$D/f" &
 	writer=$!
 	wait_is 1 fault_hits
