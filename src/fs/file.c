@@ -276,6 +276,28 @@ static int start_generation_locked(struct file *f) ACK_REQUIRES(f->lock)
 	return rc;
 }
 
+/* Nothing of an older object shows through; with on_conflict = fail its close
+   must know all the same which one it replaces. */
+static int new_empty_generation(struct file *f, struct staging **out)
+	ACK_REQUIRES(f->lock)
+{
+	struct staging_base base;
+	bool replaces = f->fs->conf.fail_on_conflict && base_of_node(f, &base);
+	struct staging *s;
+	int rc = new_generation(f, replaces ? &base : NULL, &s);
+
+	if (rc < 0)
+		return rc;
+	rc = replaces ? staging_truncate(s, 0) : 0;
+	if (rc < 0) {
+		staging_discard(s);
+		staging_put(s);
+		return rc;
+	}
+	*out = s;
+	return 0;
+}
+
 /* An upload owns its generation (fuse-facts 10). */
 static int clone_now_locked(struct file *f) ACK_REQUIRES(f->lock)
 {
@@ -353,7 +375,7 @@ int file_start_empty_locked(struct file *f)
 		state = staging_state_of(f->now);
 	if (state == STAGING_OPEN)
 		return truncate_open_locked(f);
-	rc = new_generation(f, NULL, &s);
+	rc = new_empty_generation(f, &s);
 	if (rc < 0)
 		return rc;
 	if (state == STAGING_HELD)
