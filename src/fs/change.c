@@ -39,17 +39,17 @@ int fs_put_small(struct fs *fs, const char *key, const char *text,
 	const struct oss_source body = {text_read, &from, from.len};
 	struct oss_props props = {.content_type = content_type, .meta = &meta};
 	struct oss_put_result result = {0};
-	struct oss_ctl ctl = fs_ctl(fs);
+	struct oss_ctl ctl = fs_ask_ctl(fs);
 	int rc = more ? kvs_copy(&meta, more) : 0;
 
 	if (rc == 0 && fs->conf.posix_meta != FS_POSIX_NEVER)
 		rc = posix_write(&meta, a);
-	else if (rc == 0 && S_ISLNK(a->mode))
-		rc = kvs_set(&meta, "mode", "41471"); /* what makes it a link */
 	if (rc == 0)
 		rc = fs->d.store.ops->put(fs->d.store.self, key, &body, &props,
 					  NULL, &ctl, &result);
-	if (rc < 0) {
+	if (rc < 0 && fs_note_reply(fs, rc, &result.reply)) {
+		rc = -EHOSTUNREACH;
+	} else if (rc < 0) {
 		fs_log_failure("storing a folder's marker or a symlink", key,
 			       &result.reply, rc);
 	} else {
@@ -83,7 +83,8 @@ void fs_remember(struct fs *fs, const char *key, const struct object_id *id,
 	objmeta_release(&m);
 }
 
-/* A child that was made on OSS just now, with one lookup. */
+/* A child that was made on OSS just now (id NULL: here alone so far), with one
+   lookup. */
 static int add_made(struct fs *fs, uint64_t parent, const char *name,
 		    enum node_kind kind, const struct posix_attr *a,
 		    const struct object_id *id, struct fs_attr *out)
@@ -101,7 +102,7 @@ static int add_made(struct fs *fs, uint64_t parent, const char *name,
 		rc = -ENOENT;
 	else if (!n)
 		rc = -ENOMEM;
-	else
+	else if (id)
 		rc = node_set_object(n, id);
 	if (rc == 0 && n) {
 		n->kind = (uint8_t)kind;
@@ -109,7 +110,7 @@ static int add_made(struct fs *fs, uint64_t parent, const char *name,
 		n->uid = a->uid;
 		n->gid = a->gid;
 		n->mtime_ns = a->mtime_ns;
-		n->size = id->size;
+		n->size = id ? id->size : 0;
 		n->meta_known = true;
 		n->fresh_until_ms = clock_mono_ms() + fs->conf.ttl_ms;
 		/* A folder that was made here has no children elsewhere. */
@@ -138,6 +139,29 @@ static int new_key(struct fs *fs, uint64_t parent, const char *name,
 	return rc;
 }
 
+/* Its marker is made when OSS is back, as after a chmod. */
+static int make_folder_here(struct fs *fs, uint64_t parent, const char *name,
+			    const struct posix_attr *a, struct fs_attr *out)
+{
+	struct node *n;
+	int rc = add_made(fs, parent, name, NODE_DIR, a, NULL, out);
+
+	if (rc < 0)
+		return rc;
+	lock_acquire(&fs->tree.lock);
+	n = tree_by_ino_locked(&fs->tree, out->ino);
+	if (n)
+		tree_pin_locked(n);
+	lock_release(&fs->tree.lock);
+	if (!n)
+		return -ENOENT;
+	rc = fs_change_later(fs, n);
+	lock_acquire(&fs->tree.lock);
+	tree_unpin_locked(&fs->tree, n);
+	lock_release(&fs->tree.lock);
+	return rc;
+}
+
 int fs_mkdir(struct fs *fs, uint64_t parent, const char *name, uint32_t mode,
 	     uint32_t uid, uint32_t gid, struct fs_attr *out)
 {
@@ -148,11 +172,14 @@ int fs_mkdir(struct fs *fs, uint64_t parent, const char *name, uint32_t mode,
 	int rc = new_key(fs, parent, name, true, key);
 
 	if (rc == 0)
-		rc = fs_put_small(fs, key, "", "application/x-directory", &a,
-				  NULL, &id);
+		rc = fs_is_away(fs) ? -EHOSTUNREACH
+				    : fs_put_small(fs, key, "",
+						   "application/x-directory",
+						   &a, NULL, &id);
 	if (rc == 0)
-		rc = add_made(fs, parent, name, NODE_DIR, &a, &id, out);
-	return rc;
+		return add_made(fs, parent, name, NODE_DIR, &a, &id, out);
+	return rc == -EHOSTUNREACH ? make_folder_here(fs, parent, name, &a, out)
+				   : rc;
 }
 
 int fs_symlink(struct fs *fs, uint64_t parent, const char *name,
@@ -164,6 +191,9 @@ int fs_symlink(struct fs *fs, uint64_t parent, const char *name,
 	char key[1024];
 	int rc = new_key(fs, parent, name, false, key);
 
+	/* The object's metadata is what makes it a link. */
+	if (fs->conf.posix_meta == FS_POSIX_NEVER)
+		return -EPERM;
 	if (rc == 0)
 		rc = fs_put_small(fs, key, target, "application/octet-stream",
 				  &a, NULL, &id);

@@ -6,6 +6,7 @@
 #include "fs/fs.h"
 
 /** A small object without a callback: a folder's marker, a symlink.
+ *  @return 0; -EHOSTUNREACH: OSS is away (offline_ok); -errno
  *  @param more  user metadata beside the posix ones; may be NULL
  *  @param id    what was stored */
 int fs_put_small(struct fs *fs, const char *key, const char *text,
@@ -22,6 +23,14 @@ int fs_remove_object(struct fs *fs, const char *key);
  *  Before their uploads are submitted. @return 0; -ENOENT: nothing is staged
  *  under the old name; -errno: it is given up */
 int fs_rename_again(struct fs *fs, const struct intent *i);
+/** The node's mode, owner and times (or a folder's marker, which may not be there)
+ *  go to OSS in a second. @return -errno of the journal */
+int fs_change_later(struct fs *fs, struct node *n);
+/** One x-oss-meta-NAME among others; value NULL removes.
+ *  @param flags  XATTR_CREATE, XATTR_REPLACE
+ *  @return 0, -EEXIST, -ENODATA, -ENOMEM */
+int fs_change_user_meta(struct kvs *meta, const char *name, const char *value,
+			int flags);
 /** A removed or replaced folder's cached children. */
 void fs_forget_children_locked(struct fs *fs, struct node *dir)
 	ACK_REQUIRES(fs->tree.lock);

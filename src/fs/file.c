@@ -130,6 +130,21 @@ size_t file_count_open(struct fs *fs)
 	return count;
 }
 
+bool fs_has_local_below_locked(struct fs *fs, const struct node *dir)
+{
+	const struct file *f;
+	const struct node *n;
+
+	DL_FOREACH(fs->files, f)
+	{
+		for (n = f->node->parent; n; n = n->parent) {
+			if (n == dir)
+				return true;
+		}
+	}
+	return false;
+}
+
 /* -- generations ------------------------------------------------------------- */
 
 void file_set_now_locked(struct file *f, struct staging *s)

@@ -90,6 +90,10 @@ void file_get_state(struct fs *fs, struct node *n, struct file_state *out);
 bool file_has_writers_locked(const struct file *f);
 struct node *handle_node(const struct handle *h);
 
+/** Is there an open or staged file below the folder? */
+bool fs_has_local_below_locked(struct fs *fs, const struct node *dir)
+	ACK_REQUIRES(fs->tree.lock);
+
 /* -- for change.c and recovery: with the node pinned --------------------------- */
 
 /** The staged file of a node now, with a reference; NULL: none. */
@@ -120,7 +124,7 @@ void file_renamed(struct fs *fs, struct node *n);
 bool file_take_meta(struct fs *fs, struct node *n);
 /** The same for one x-oss-meta-NAME; value NULL removes. */
 bool file_set_user_meta(struct fs *fs, struct node *n, const char *name,
-			const char *value, int *rc);
+			const char *value, int flags, int *rc);
 /** Held files go up now (unmount: their names will not change any more). */
 void file_finish_holds(struct fs *fs);
 size_t file_count_open(struct fs *fs);

@@ -67,7 +67,8 @@ static void ask_head(struct question *q)
 	struct fs *fs = f->fs;
 	struct oss_object o = {0};
 	struct oss_reply reply = {0};
-	struct oss_ctl ctl = fs_ctl(fs);
+	struct oss_ctl ctl = fs_ask_ctl(fs);
+	uint64_t since = fs_change_now(fs);
 	int rc = fs->d.store.ops->head(fs->d.store.self, q->key, &ctl, &o,
 				       &reply);
 
@@ -80,9 +81,10 @@ static void ask_head(struct question *q)
 		if (rc < 0)
 			log_warn("fs: no memory for metadata: key=%s",
 				 LOG_Q(q->key));
-		fs_note_object(fs, f->node, q->key, &o);
+		fs_note_object(fs, f->node, q->key, &o, since);
 		q->tag_count = o.tag_count;
 	} else if (rc != -ENOENT) {
+		fs_note_reply(fs, rc, &reply);
 		fs_log_failure(
 			"asking for the metadata that an overwrite must keep",
 			q->key, &reply, rc);
@@ -193,6 +195,6 @@ void file_start_head(struct file *f)
 	if (q->key[0])
 		recall_props(q, &id);
 	if (!q->key[0] || (q->is_remembered && q->tag_count <= 0) ||
-	    keyq_submit(fs->d.queue, &task) < 0)
+	    fs_is_away(fs) || keyq_submit(fs->d.queue, &task) < 0)
 		question_dropped(q);
 }

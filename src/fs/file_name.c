@@ -5,6 +5,7 @@
 #include <utlist.h>
 
 #include "callback/rules.h"
+#include "fs/change.h"
 #include "fs/file_impl.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -263,7 +264,7 @@ bool file_take_meta(struct fs *fs, struct node *n)
 }
 
 bool file_set_user_meta(struct fs *fs, struct node *n, const char *name,
-			const char *value, int *rc)
+			const char *value, int flags, int *rc)
 {
 	struct file *f = file_of_node(fs, n);
 	bool taken;
@@ -274,10 +275,8 @@ bool file_set_user_meta(struct fs *fs, struct node *n, const char *name,
 	lock_acquire(&f->lock);
 	taken = f->now && (staging_state_of(f->now) == STAGING_HELD ||
 			   staging_state_of(f->now) == STAGING_OPEN);
-	if (taken && value)
-		*rc = kvs_set(&f->props.meta, name, value);
-	else if (taken)
-		*rc = kvs_remove(&f->props.meta, name) ? 0 : -ENODATA;
+	if (taken)
+		*rc = fs_change_user_meta(&f->props.meta, name, value, flags);
 	lock_release(&f->lock);
 	file_put(f);
 	return taken;

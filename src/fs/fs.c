@@ -128,6 +128,16 @@ struct oss_ctl fs_ctl(const struct fs *fs)
 	};
 }
 
+uint64_t fs_change_now(struct fs *fs)
+{
+	uint64_t change;
+
+	lock_acquire(&fs->tree.lock);
+	change = fs->tree.change;
+	lock_release(&fs->tree.lock);
+	return change;
+}
+
 void fs_log_failure(const char *what, const char *key,
 		    const struct oss_reply *reply, int rc)
 {

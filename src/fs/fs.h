@@ -82,8 +82,9 @@ struct fs {
 	void *notify_arg;
 	_Atomic bool draining; /* no new opens for writing */
 	_Atomic uint64_t incomplete_seen;
-	struct file *files;        /* open or staged; the tree's lock */
-	_Atomic uint32_t listings; /* numbers them */
+	_Atomic int64_t away_until_ms; /* away.c */
+	struct file *files;            /* open or staged; the tree's lock */
+	_Atomic uint32_t listings;     /* numbers them */
 	int64_t started_ms;
 };
 
@@ -135,6 +136,16 @@ struct oss_ctl fs_ctl(const struct fs *fs);
 void fs_log_failure(const char *what, const char *key,
 		    const struct oss_reply *reply, int rc);
 
+/* -- away.c: offline_ok ------------------------------------------------------- */
+
+/** As fs_ctl(), for a question that can be answered without OSS. */
+struct oss_ctl fs_ask_ctl(const struct fs *fs);
+/** Did OSS not answer a moment ago?  Then it is not asked. */
+bool fs_is_away(const struct fs *fs);
+/** What came of a question. @return true: OSS is away, and the mount goes on
+ *  with what it knows */
+bool fs_note_reply(struct fs *fs, int rc, const struct oss_reply *reply);
+
 /* -- lookup.c ----------------------------------------------------------------- */
 
 /** Attributes for the kernel, copied out of a node. */
@@ -173,9 +184,12 @@ struct node *fs_note_entry_locked(struct fs *fs, struct node *dir,
 				  const char *name,
 				  const struct oss_list_entry *e,
 				  uint64_t since) ACK_REQUIRES(fs->tree.lock);
-/** Note what a HEAD or our own write told: node and state folder. */
+/** tree.change now. */
+uint64_t fs_change_now(struct fs *fs);
+/** Note what a HEAD told: node and state folder.
+ *  @param since  fs_change_now() before it was sent */
 void fs_note_object(struct fs *fs, struct node *n, const char *key,
-		    const struct oss_object *o);
+		    const struct oss_object *o, uint64_t since);
 /** What is remembered of a folder's objects (names first to last), into the
  *  nodes. */
 void fs_apply_remembered(struct fs *fs, uint64_t dir_ino, const char *dir_key,
@@ -231,9 +245,10 @@ struct fs_meta_change {
 /** Into the upload of an open or held file, else one CopyObject a second
  *  later (metadata of a stored object). */
 int fs_change_meta(struct fs *fs, uint64_t ino, const struct fs_meta_change *m);
-/** One x-oss-meta-NAME; value NULL removes (-ENODATA: there is none). */
+/** One x-oss-meta-NAME; value NULL removes (-ENODATA: there is none).
+ *  @param flags  XATTR_CREATE, XATTR_REPLACE */
 void fs_set_user_meta(struct fs *fs, uint64_t ino, const char *name,
-		      const char *value, struct fs_done done);
+		      const char *value, int flags, struct fs_done done);
 /** A CopyObject for a node's changed metadata, in a second. */
 void fs_schedule_meta(struct fs *fs, struct node *n);
 /** Finish renames and metadata changes that a crash interrupted: renames before

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/change.h"
 #include "fs/file.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -63,7 +64,7 @@ static void *fetch_main(void *arg)
 	struct fs *fs = f->fs;
 	const struct oss_list l = {
 		.prefix = f->key, .delimiter = "/", .token = f->token};
-	struct oss_ctl ctl = fs_ctl(fs);
+	struct oss_ctl ctl = fs_ask_ctl(fs);
 	int rc = fs->d.store.ops->list(fs->d.store.self, &l, &ctl, &f->page);
 
 	lock_acquire(&f->lock);
@@ -127,18 +128,22 @@ static char *name_of(const struct listing *l, const struct oss_list_entry *e)
 	return name;
 }
 
-/* An object `a` beside a folder `a/`: the folder shows. */
+/* An object `a` beside a folder `a/`: the folder shows.  All keys between the two
+   begin with `a`. */
 static void drop_twin(struct listing *l, const char *name)
 {
+	size_t len = strlen(name);
+
 	for (size_t i = l->count; i-- > 0;) {
-		if (l->names[i] && strcmp(l->names[i], name) == 0) {
+		if (!l->names[i])
+			continue;
+		if (strncmp(l->names[i], name, len) != 0)
+			return;
+		if (l->names[i][len] == '\0') {
 			free(l->names[i]);
 			l->names[i] = NULL;
 			return;
 		}
-		/* Twins stand near each other in key order. */
-		if (l->names[i] && l->names[i][0] != name[0])
-			return;
 	}
 }
 
@@ -168,7 +173,8 @@ static void note_page(struct listing *l)
 			free(name); /* removed since */
 			name = NULL;
 		}
-		if (n)
+		/* Another one that began later may have seen it already. */
+		if (n && n->listing < l->id)
 			n->listing = l->id;
 		l->names[l->count++] = name;
 	}
@@ -270,6 +276,14 @@ static void take_snapshot(struct listing *l)
 	l->finished = true;
 }
 
+/* No page has named it: is it there all the same? */
+static bool outlives_locked(struct fs *fs, const struct listing *l,
+			    const struct node *n) ACK_REQUIRES(fs->tree.lock)
+{
+	return n->file || n->meta_dirty || n->change > l->since || n->refs ||
+	       (n->children && fs_has_local_below_locked(fs, n));
+}
+
 /* After the last page: names that exist here alone, and those that are gone. */
 static void take_rest(struct listing *l)
 {
@@ -281,16 +295,18 @@ static void take_rest(struct listing *l)
 	dir = tree_by_ino_locked(&fs->tree, l->ino);
 	for (n = dir ? dir->children : NULL; n; n = next) {
 		next = n->next;
-		if (n->listing == l->id)
+		/* Named by this listing, or by a later one. */
+		if (n->listing == l->id ||
+		    (n->listing > l->id && n->change <= l->since))
 			continue;
-		if (n->file || n->meta_dirty || n->change > l->since ||
-		    n->refs || n->children) {
+		if (outlives_locked(fs, l, n)) {
 			if (!grow(l, &cap, n->name))
 				l->rc = -ENOMEM;
 			continue;
 		}
 		if (l->total > CACHE_MAX)
 			continue;
+		fs_forget_children_locked(fs, n);
 		tree_detach_locked(&fs->tree, n);
 		tree_drop_locked(&fs->tree, n);
 	}
@@ -326,8 +342,8 @@ static void start(struct listing *l)
 		l->rc = -ENOENT;
 	l->since = fs->tree.change;
 	lock_release(&fs->tree.lock);
-	l->streaming = !cached;
-	if (cached) {
+	l->streaming = !cached && !fs_is_away(fs);
+	if (!l->streaming) {
 		take_snapshot(l);
 		return;
 	}
@@ -340,13 +356,24 @@ static void page_failed(struct listing *l, int rc)
 {
 	const struct oss_reply *reply = &l->next.page.reply;
 
-	if (l->fs->conf.offline_ok && reply->http == 0 && !l->total) {
+	if (fs_note_reply(l->fs, rc, reply) && !l->total) {
+		l->streaming = false;
 		take_snapshot(l);
 		return;
 	}
 	fs_log_failure("listing a folder", l->key, reply, rc);
 	l->rc = rc;
 	l->finished = true;
+}
+
+static void fetch_next(struct listing *l)
+{
+	char *token = str_dup(l->page.next_token);
+
+	if (token)
+		fetch_start(l, token, true);
+	else
+		l->rc = -ENOMEM;
 }
 
 /* The next names, from the next page. */
@@ -360,7 +387,9 @@ static void advance(struct listing *l)
 	if (l->finished)
 		return;
 	if (!l->next.running) {
-		take_rest(l);
+		if (l->rc == 0)
+			take_rest(l);
+		l->finished = true;
 		return;
 	}
 	rc = fetch_wait(&l->next);
@@ -372,7 +401,7 @@ static void advance(struct listing *l)
 	l->page = l->next.page;
 	memset(&l->next.page, 0, sizeof(l->next.page));
 	if (l->page.next_token)
-		fetch_start(l, str_dup(l->page.next_token), true);
+		fetch_next(l);
 	note_page(l);
 	l->total += l->count;
 	if (l->fs->conf.posix_meta == FS_POSIX_ALWAYS)
@@ -551,16 +580,14 @@ int listing_is_empty(struct fs *fs, uint64_t ino)
 	struct oss_ctl ctl = fs_ctl(fs);
 	char key[1024];
 	struct oss_list l = {.prefix = key, .max_keys = 2};
-	struct node *dir, *n;
+	struct node *dir;
 	int rc;
 
 	lock_acquire(&fs->tree.lock);
 	dir = tree_by_ino_locked(&fs->tree, ino);
 	rc = dir ? fs_key_locked(fs, dir, key) : -ENOENT;
-	for (n = dir ? dir->children : NULL; n && rc == 0; n = n->next) {
-		if (n->file || n->children || n->nlookup)
-			rc = n->file || n->children ? -ENOTEMPTY : 0;
-	}
+	if (rc == 0 && fs_has_local_below_locked(fs, dir))
+		rc = -ENOTEMPTY;
 	lock_release(&fs->tree.lock);
 	if (rc < 0)
 		return rc;

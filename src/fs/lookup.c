@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/change.h"
 #include "fs/file.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -25,24 +26,23 @@ void fs_attr_locked(const struct fs *fs, const struct node *n,
 {
 	int64_t now = clock_mono_ms();
 
-	(void)fs;
 	out->ino = n->ino;
 	out->mode = n->mode;
 	out->uid = n->uid;
 	out->gid = n->gid;
 	out->size = n->kind == NODE_DIR ? 4096 : n->size;
 	out->mtime_ns = n->mtime_ns;
-	if (n->file)
+	if (n->is_staged || n == fs->tree.root)
 		out->fresh_ms = LOCAL_FRESH_MS;
 	else
 		out->fresh_ms =
 			n->fresh_until_ms > now ? n->fresh_until_ms - now : 0;
 }
 
-/* Bytes or a name that exist here and not (yet) there: a listing has no say. */
+/* Bytes or attributes that are here and not (yet) there: OSS has no say. */
 static bool is_local(const struct node *n)
 {
-	return n->file || n->meta_dirty;
+	return n->is_staged || n->meta_dirty;
 }
 
 static bool is_fresh(const struct fs *fs, const struct node *n)
@@ -82,21 +82,31 @@ static void apply_posix(struct fs *fs, struct node *n, const struct kvs *meta,
 	n->meta_known = true;
 }
 
+static void entry_id(const struct oss_list_entry *e, struct object_id *out)
+{
+	memset(out, 0, sizeof(*out));
+	memcpy(out->etag, e->etag, sizeof(out->etag));
+	out->size = e->size;
+	out->modified_ms = e->modified_ms;
+}
+
 static bool same_object(const struct node *n, const struct oss_list_entry *e)
 {
-	return n->stored && n->object_size == e->size &&
-	       n->modified_ms / 1000 == e->modified_ms / 1000 &&
-	       strcmp(n->etag, e->etag) == 0;
+	struct object_id is, was;
+
+	entry_id(e, &is);
+	node_object_id(n, &was);
+	return n->stored && object_id_equal(&was, &is);
 }
 
 static void note_file(struct fs *fs, struct node *n,
 		      const struct oss_list_entry *e)
 {
-	struct object_id id = {.size = e->size, .modified_ms = e->modified_ms};
+	struct object_id id;
 
 	if (same_object(n, e))
 		return;
-	memcpy(id.etag, e->etag, sizeof(id.etag));
+	entry_id(e, &id);
 	if (node_set_object(n, &id) < 0)
 		return;
 	n->meta_known = false;
@@ -124,8 +134,9 @@ struct node *fs_note_entry_locked(struct fs *fs, struct node *dir,
 	if (!n && tree_removed_since_locked(&fs->tree, dir, name, since))
 		return NULL;
 	if (n && folder != (n->kind == NODE_DIR)) {
-		/* The folder of a name wins over the object. */
-		if (n->kind == NODE_DIR && n->children)
+		/* The folder of a name wins over the object; who has it open
+		   goes on. */
+		if (n->file || (n->kind == NODE_DIR && n->children))
 			return n;
 		tree_detach_locked(&fs->tree, n);
 		tree_drop_locked(&fs->tree, n);
@@ -144,8 +155,22 @@ struct node *fs_note_entry_locked(struct fs *fs, struct node *dir,
 	return n;
 }
 
+/* Not what was asked before a change of ours, nor where our bytes show. */
+static void note_head_locked(struct fs *fs, struct node *n,
+			     const struct object_id *id,
+			     const struct oss_object *o, uint64_t since)
+	ACK_REQUIRES(fs->tree.lock)
+{
+	if (n->change > since || is_local(n) || node_set_object(n, id) < 0)
+		return;
+	n->size = o->size;
+	n->mtime_ns = o->modified_ms * 1000000;
+	apply_posix(fs, n, &o->meta, o->content_type);
+	n->fresh_until_ms = clock_mono_ms() + fs->conf.ttl_ms;
+}
+
 void fs_note_object(struct fs *fs, struct node *n, const char *key,
-		    const struct oss_object *o)
+		    const struct oss_object *o, uint64_t since)
 {
 	struct object_id id = {.size = o->size, .modified_ms = o->modified_ms};
 	struct objmeta m = {
@@ -164,16 +189,7 @@ void fs_note_object(struct fs *fs, struct node *n, const char *key,
 			sizeof(id.version_id) - 1);
 	m.id = id;
 	lock_acquire(&fs->tree.lock);
-	if (!n->file || !n->stored) {
-		bool local = n->file != NULL;
-
-		if (node_set_object(n, &id) == 0 && !local) {
-			n->size = o->size;
-			n->mtime_ns = o->modified_ms * 1000000;
-			apply_posix(fs, n, &o->meta, o->content_type);
-		}
-	}
-	n->fresh_until_ms = clock_mono_ms() + fs->conf.ttl_ms;
+	note_head_locked(fs, n, &id, o, since);
 	lock_release(&fs->tree.lock);
 	if (objmeta_put(fs->d.db, key, &m) < 0)
 		log_debug("fs: metadata not remembered: key=%s", LOG_Q(key));
@@ -296,11 +312,16 @@ static int head_node(struct fs *fs, struct node *n, const char *key)
 {
 	struct oss_object o = {0};
 	struct oss_reply reply = {0};
-	struct oss_ctl ctl = fs_ctl(fs);
-	int rc = fs->d.store.ops->head(fs->d.store.self, key, &ctl, &o, &reply);
+	struct oss_ctl ctl = fs_ask_ctl(fs);
+	uint64_t since = fs_change_now(fs);
+	int rc;
+
+	if (fs_is_away(fs))
+		return -EIO;
+	rc = fs->d.store.ops->head(fs->d.store.self, key, &ctl, &o, &reply);
 
 	if (rc == 0)
-		fs_note_object(fs, n, key, &o);
+		fs_note_object(fs, n, key, &o, since);
 	else if (rc == -ENOENT)
 		note_no_marker(fs, n);
 	else
@@ -342,7 +363,12 @@ int fs_need_head(struct fs *fs, struct node *n)
 
 /* -- asking ------------------------------------------------------------------------- */
 
-enum found { FOUND_NOTHING, FOUND_OBJECT, FOUND_FOLDER };
+enum found {
+	FOUND_NOTHING,
+	FOUND_OBJECT,
+	FOUND_FOLDER,
+	FOUND_UNKNOWN, /* OSS is away, and the mount works without it */
+};
 
 struct answer {
 	enum found found;
@@ -378,21 +404,23 @@ static bool read_page(const struct oss_list_page *page, const char *key,
 	return page->next_token == NULL;
 }
 
+/* @return 0; 1: OSS is away, and the mount works without it; -errno */
 static int list_few(struct fs *fs, const char *prefix, const char *delimiter,
 		    int max, struct oss_list_page *page)
 {
 	const struct oss_list l = {
 		.prefix = prefix, .delimiter = delimiter, .max_keys = max};
-	struct oss_ctl ctl = fs_ctl(fs);
+	struct oss_ctl ctl = fs_ask_ctl(fs);
 	int rc;
 
 	memset(page, 0, sizeof(*page));
+	if (fs_is_away(fs))
+		return 1;
 	rc = fs->d.store.ops->list(fs->d.store.self, &l, &ctl, page);
-	if (rc < 0 && !(rc == -EIO && fs->conf.offline_ok))
+	if (fs_note_reply(fs, rc, &page->reply))
+		return 1;
+	if (rc < 0)
 		fs_log_failure("looking up a name", prefix, &page->reply, rc);
-	/* A drop box goes on without OSS: an unknown name is a new one. */
-	if (rc < 0 && fs->conf.offline_ok && page->reply.http == 0)
-		rc = 0;
 	return rc;
 }
 
@@ -403,9 +431,10 @@ static int ask(struct fs *fs, const char *key, struct answer *a)
 	bool sure;
 	int rc = list_few(fs, key, "/", LOOKUP_KEYS, &page);
 
-	if (rc < 0) {
+	if (rc != 0) {
 		oss_list_page_release(&page);
-		return rc;
+		a->found = FOUND_UNKNOWN;
+		return rc < 0 ? rc : 0;
 	}
 	sure = read_page(&page, key, a);
 	oss_list_page_release(&page);
@@ -418,9 +447,11 @@ static int ask(struct fs *fs, const char *key, struct answer *a)
 		a->found = FOUND_FOLDER;
 		a->entry = page.entries[0];
 		a->entry.is_prefix = true;
+	} else if (rc > 0 && a->found == FOUND_NOTHING) {
+		a->found = FOUND_UNKNOWN;
 	}
 	oss_list_page_release(&page);
-	return rc;
+	return rc < 0 ? rc : 0;
 }
 
 /* The tree's word on a name, before OSS is asked. */
@@ -441,39 +472,66 @@ static enum known known_locked(struct fs *fs, struct node *dir,
 	return KNOWN_NOT;
 }
 
+/* OSS has no such name. @return whether it is there all the same: ours, open, or
+   a folder of something of ours */
+static bool outlives_locked(struct fs *fs, struct node *n, uint64_t since)
+	ACK_REQUIRES(fs->tree.lock)
+{
+	return n->change > since || n->file || is_local(n) ||
+	       (n->children && fs_has_local_below_locked(fs, n));
+}
+
+static void vanish_locked(struct fs *fs, struct node *n)
+	ACK_REQUIRES(fs->tree.lock)
+{
+	fs_forget_children_locked(fs, n);
+	tree_detach_locked(&fs->tree, n);
+	tree_drop_locked(&fs->tree, n);
+}
+
+/* What OSS said of a child; NULL: there is none. */
+static struct node *answered_locked(struct fs *fs, struct node *dir,
+				    const char *name, const struct answer *a,
+				    uint64_t since) ACK_REQUIRES(fs->tree.lock)
+{
+	struct node *n = tree_child_locked(&fs->tree, dir, name);
+
+	switch (a->found) {
+	case FOUND_OBJECT:
+	case FOUND_FOLDER:
+		n = fs_note_entry_locked(fs, dir, name, &a->entry, since);
+		/* A listing that began before has no say in it. */
+		if (n)
+			tree_changed_locked(&fs->tree, n);
+		return n;
+	case FOUND_UNKNOWN:
+		return n;
+	case FOUND_NOTHING:
+		break;
+	}
+	if (n && !outlives_locked(fs, n, since)) {
+		vanish_locked(fs, n);
+		n = NULL;
+	}
+	return n;
+}
+
 /* Take down what OSS said; *out pinned on 0. */
 static int note_answer(struct fs *fs, uint64_t parent, const char *name,
 		       const struct answer *a, uint64_t since,
 		       struct node **out)
 {
 	struct node *dir, *n = NULL;
-	int rc = 0;
 
 	lock_acquire(&fs->tree.lock);
 	dir = tree_by_ino_locked(&fs->tree, parent);
-	if (!dir) {
-		rc = -ENOENT;
-	} else if (a->found != FOUND_NOTHING) {
-		n = fs_note_entry_locked(fs, dir, name, &a->entry, since);
-		rc = n ? 0 : -ENOENT;
-	} else {
-		n = tree_child_locked(&fs->tree, dir, name);
-		if (n && (n->change > since || is_local(n) || n->children)) {
-			rc = 0; /* ours, or a folder of ours */
-		} else {
-			if (n) {
-				tree_detach_locked(&fs->tree, n);
-				tree_drop_locked(&fs->tree, n);
-			}
-			n = NULL;
-			rc = -ENOENT;
-		}
-	}
+	if (dir)
+		n = answered_locked(fs, dir, name, a, since);
 	if (n)
 		tree_pin_locked(n);
 	lock_release(&fs->tree.lock);
 	*out = n;
-	return rc;
+	return n ? 0 : -ENOENT;
 }
 
 /* The node of a name, pinned. */

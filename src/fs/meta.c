@@ -11,10 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include "fs/change.h"
 #include "fs/file.h"
 #include "upload/mover.h"
+#include "upload/objects.h"
 #include "util/clock.h"
 #include "util/log.h"
 
@@ -22,6 +24,18 @@
 #define RETRY_MS 30000
 
 /* -- the object's properties, with what changed ---------------------------------------- */
+
+static int props_take(struct staging_props *out, const char *content_type,
+		      const struct kvs *meta, const struct kvs *kept)
+{
+	int rc = str_set(&out->content_type, content_type);
+
+	if (rc == 0)
+		rc = kvs_copy(&out->meta, meta);
+	if (rc == 0)
+		rc = kvs_copy(&out->kept, kept);
+	return rc;
+}
 
 static int props_remembered(struct fs *fs, const char *key,
 			    const struct object_id *id,
@@ -32,16 +46,12 @@ static int props_remembered(struct fs *fs, const char *key,
 
 	if (rc < 0)
 		return rc;
-	rc = str_set(&out->content_type, m.content_type);
-	if (rc == 0)
-		rc = kvs_copy(&out->meta, &m.meta);
-	if (rc == 0)
-		rc = kvs_copy(&out->kept, &m.kept);
+	rc = props_take(out, m.content_type, &m.meta, &m.kept);
 	objmeta_release(&m);
 	return rc;
 }
 
-static int props_asked(struct fs *fs, const char *key,
+static int props_asked(struct fs *fs, const char *key, struct object_id *id,
 		       struct staging_props *out)
 {
 	struct oss_object o = {0};
@@ -53,12 +63,26 @@ static int props_asked(struct fs *fs, const char *key,
 		fs_log_failure("asking for an object's metadata", key, &reply,
 			       rc);
 	if (rc == 0)
-		rc = str_set(&out->content_type, o.content_type);
+		rc = props_take(out, o.content_type, &o.meta, &o.kept);
 	if (rc == 0)
-		rc = kvs_copy(&out->meta, &o.meta);
-	if (rc == 0)
-		rc = kvs_copy(&out->kept, &o.kept);
+		object_id_of(&o, id);
 	oss_object_release(&o);
+	return rc;
+}
+
+/* With the node's mode, owner and mtime. */
+static int props_complete(struct fs *fs, struct node *n, int rc,
+			  struct staging_props *out)
+{
+	struct posix_attr a;
+
+	lock_acquire(&fs->tree.lock);
+	a = (struct posix_attr){n->mode, n->uid, n->gid, n->mtime_ns};
+	lock_release(&fs->tree.lock);
+	if (rc == 0 && fs->conf.posix_meta != FS_POSIX_NEVER)
+		rc = posix_write(&out->meta, &a);
+	if (rc < 0)
+		staging_props_release(out);
 	return rc;
 }
 
@@ -66,22 +90,16 @@ int fs_props_of(struct fs *fs, struct node *n, const char *key,
 		struct staging_props *out)
 {
 	struct object_id id;
-	struct posix_attr a;
 	int rc;
 
 	memset(out, 0, sizeof(*out));
 	lock_acquire(&fs->tree.lock);
 	node_object_id(n, &id);
-	a = (struct posix_attr){n->mode, n->uid, n->gid, n->mtime_ns};
 	lock_release(&fs->tree.lock);
 	rc = props_remembered(fs, key, &id, out);
 	if (rc == -ENOENT)
-		rc = props_asked(fs, key, out);
-	if (rc == 0 && fs->conf.posix_meta != FS_POSIX_NEVER)
-		rc = posix_write(&out->meta, &a);
-	if (rc < 0)
-		staging_props_release(out);
-	return rc;
+		rc = props_asked(fs, key, &id, out);
+	return props_complete(fs, n, rc, out);
 }
 
 /* -- carrying it out ---------------------------------------------------------------------- */
@@ -101,7 +119,7 @@ static int copy_onto_itself(struct fs *fs, const char *key,
 	struct oss_reply reply = {0};
 	int rc = uploader_move(fs->d.uploader, &m, out, &reply);
 
-	if (rc < 0)
+	if (rc < 0 && rc != -ESTALE)
 		fs_log_failure("changing an object's metadata", key, &reply,
 			       rc);
 	return rc;
@@ -120,27 +138,53 @@ static int put_marker(struct fs *fs, struct node *n, const char *key,
 			    id);
 }
 
-static int carry_out(struct fs *fs, struct node *n, const char *key)
+/* Somebody else has changed the object meanwhile: the change is of the name, so
+   it is made to what is there now. */
+static int change_newest(struct fs *fs, struct node *n, const char *key,
+			 struct object_id *out)
 {
 	struct staging_props props = {0};
-	struct object_id id, now;
-	int rc;
+	struct object_id id;
+	int rc = props_asked(fs, key, &id, &props);
+
+	rc = props_complete(fs, n, rc, &props);
+	if (rc == 0)
+		rc = copy_onto_itself(fs, key, &id, &props, out);
+	staging_props_release(&props);
+	return rc;
+}
+
+static int change_object(struct fs *fs, struct node *n, const char *key,
+			 struct object_id *out)
+{
+	struct staging_props props = {0};
+	struct object_id id;
+	int rc = fs_props_of(fs, n, key, &props);
 
 	lock_acquire(&fs->tree.lock);
 	node_object_id(n, &id);
 	lock_release(&fs->tree.lock);
-	if (n->kind == NODE_DIR) {
+	if (rc == 0)
+		rc = copy_onto_itself(fs, key, &id, &props, out);
+	staging_props_release(&props);
+	return rc == -ESTALE ? change_newest(fs, n, key, out) : rc;
+}
+
+static int carry_out(struct fs *fs, struct node *n, const char *key)
+{
+	struct object_id now;
+	int rc;
+
+	if (n->kind == NODE_DIR)
 		rc = put_marker(fs, n, key, &now);
-	} else {
-		rc = fs_props_of(fs, n, key, &props);
-		if (rc == 0)
-			rc = copy_onto_itself(fs, key, &id, &props, &now);
-		staging_props_release(&props);
-	}
+	else
+		rc = change_object(fs, n, key, &now);
 	if (rc < 0)
 		return rc;
 	lock_acquire(&fs->tree.lock);
 	rc = node_set_object(n, &now);
+	if (!n->is_staged)
+		n->size = now.size;
 	n->fresh_until_ms = clock_mono_ms() + fs->conf.ttl_ms;
 	tree_changed_locked(&fs->tree, n);
 	lock_release(&fs->tree.lock);
@@ -152,6 +196,8 @@ struct meta_task {
 	uint64_t ino;
 	char key[1024];
 };
+
+static void schedule_in(struct fs *fs, struct node *n, int64_t ms);
 
 /* The node, pinned, when its change is still to be made. */
 static struct node *due(struct meta_task *t)
@@ -175,28 +221,60 @@ static struct node *due(struct meta_task *t)
 	return n;
 }
 
+/* Asking again would not change the answer. */
+static bool is_hopeless(int rc)
+{
+	return rc == -ENOENT || rc == -EACCES || rc == -EPERM ||
+	       rc == -EINVAL || rc == -E2BIG || rc == -ESTALE;
+}
+
+/* The name shows what OSS has. */
+static void give_up(struct fs *fs, struct node *n, const char *key, int rc)
+{
+	if (rc != -ENOENT)
+		log_err("fs: a change of mode, owner or time is given up: key=%s errno=%d",
+			LOG_Q(key), -rc);
+	metachange_remove(fs->d.db, key);
+	lock_acquire(&fs->tree.lock);
+	n->meta_known = false;
+	n->fresh_until_ms = 0;
+	if (n->parent)
+		n->parent->listed_until_ms = 0;
+	lock_release(&fs->tree.lock);
+}
+
+static void try_later(struct fs *fs, struct node *n)
+{
+	lock_acquire(&fs->tree.lock);
+	n->meta_dirty = true;
+	lock_release(&fs->tree.lock);
+	schedule_in(fs, n, RETRY_MS);
+}
+
 static void meta_run(void *arg)
 {
 	struct meta_task *t = arg;
 	struct fs *fs = t->fs;
 	struct node *n = due(t);
-	int rc = 0;
+	struct file_state state;
+	int rc;
 
-	if (n) {
-		struct file_state state;
-
-		/* Bytes are on their way: they take it along at their close, or
-		   their end schedules it again. */
-		file_get_state(fs, n, &state);
-		rc = state.staged ? -EBUSY : carry_out(fs, n, t->key);
+	if (!n) {
+		free(t);
+		return;
 	}
-	if (n && rc == 0)
+	/* Bytes are on their way: they take it along at their close, or their
+	   end schedules it again. */
+	file_get_state(fs, n, &state);
+	rc = state.staged ? -EBUSY : carry_out(fs, n, t->key);
+	if (rc == 0)
 		metachange_remove(fs->d.db, t->key);
+	else if (is_hopeless(rc))
+		give_up(fs, n, t->key, rc);
+	else
+		try_later(fs, n);
 	lock_acquire(&fs->tree.lock);
-	if (n && rc < 0 && rc != -ENOENT)
-		n->meta_dirty = true;
-	if (n)
-		tree_unpin_locked(&fs->tree, n);
+	tree_unpin_locked(&fs->tree, n);
 	lock_release(&fs->tree.lock);
 	free(t);
 }
@@ -239,13 +317,18 @@ static struct meta_task *meta_task_new(struct fs *fs, struct node *n)
 	return t;
 }
 
-void fs_schedule_meta(struct fs *fs, struct node *n)
+static void schedule_in(struct fs *fs, struct node *n, int64_t ms)
 {
 	struct meta_task *t = meta_task_new(fs, n);
 
-	if (t && !timer_add_owned(fs->d.timers, clock_mono_ms() + COALESCE_MS,
-				  meta_due, free, t))
+	if (t && !timer_add_owned(fs->d.timers, clock_mono_ms() + ms, meta_due,
+				  free, t))
 		meta_submit(t);
+}
+
+void fs_schedule_meta(struct fs *fs, struct node *n)
+{
+	schedule_in(fs, n, COALESCE_MS);
 }
 
 void fs_flush_meta(struct fs *fs)
@@ -312,6 +395,35 @@ static void apply_locked(struct node *n, const struct fs_meta_change *m)
 		n->mtime_ns = m->mtime_ns;
 }
 
+int fs_change_later(struct fs *fs, struct node *n)
+{
+	int rc;
+
+	lock_acquire(&fs->tree.lock);
+	n->meta_dirty = true;
+	lock_release(&fs->tree.lock);
+	rc = journal_change(fs, n);
+	fs_schedule_meta(fs, n);
+	return rc;
+}
+
+/* What the object says of mode and owner must be known before a part of it is
+   changed. */
+static int know_meta(struct fs *fs, struct node *n)
+{
+	bool needed;
+	int rc = 0;
+
+	lock_acquire(&fs->tree.lock);
+	needed = !n->meta_known && !n->is_staged && fs_may_have_meta(n) &&
+		 n != fs->tree.root;
+	lock_release(&fs->tree.lock);
+	if (needed && fs->conf.posix_meta != FS_POSIX_NEVER)
+		rc = fs_need_meta(fs, n);
+	/* A folder needs no object of its own. */
+	return rc == -ENOENT && n->kind == NODE_DIR ? 0 : rc;
+}
+
 int fs_change_meta(struct fs *fs, uint64_t ino, const struct fs_meta_change *m)
 {
 	struct node *n;
@@ -325,10 +437,7 @@ int fs_change_meta(struct fs *fs, uint64_t ino, const struct fs_meta_change *m)
 	lock_release(&fs->tree.lock);
 	if (!n)
 		return -ENOENT;
-	/* What the object says of mode and owner must be known before a part of
-	   it is changed. */
-	if (!n->meta_known && n->stored && !n->file)
-		rc = fs_need_meta(fs, n);
+	rc = know_meta(fs, n);
 	if (rc < 0)
 		goto out;
 	lock_acquire(&fs->tree.lock);
@@ -337,14 +446,9 @@ int fs_change_meta(struct fs *fs, uint64_t ino, const struct fs_meta_change *m)
 	tree_changed_locked(&fs->tree, n);
 	on_oss = n != fs->tree.root && n->parent;
 	lock_release(&fs->tree.lock);
-	if (file_take_meta(fs, n) || !on_oss ||
-	    fs->conf.posix_meta == FS_POSIX_NEVER)
-		goto out;
-	lock_acquire(&fs->tree.lock);
-	n->meta_dirty = true;
-	lock_release(&fs->tree.lock);
-	rc = journal_change(fs, n);
-	fs_schedule_meta(fs, n);
+	if (!file_take_meta(fs, n) && on_oss &&
+	    fs->conf.posix_meta != FS_POSIX_NEVER)
+		rc = fs_change_later(fs, n);
 out:
 	lock_acquire(&fs->tree.lock);
 	tree_unpin_locked(&fs->tree, n);
@@ -359,6 +463,7 @@ struct user_meta {
 	struct node *n; /* pinned */
 	char key[1024];
 	char *name, *value;
+	int flags; /* XATTR_CREATE, XATTR_REPLACE */
 	struct fs_done done;
 };
 
@@ -376,11 +481,19 @@ static void user_meta_done(struct user_meta *u, int rc)
 	done.fn(done.arg, rc);
 }
 
-static int change_props(struct user_meta *u, struct staging_props *props)
+int fs_change_user_meta(struct kvs *meta, const char *name, const char *value,
+			int flags)
 {
-	if (u->value)
-		return kvs_set(&props->meta, u->name, u->value);
-	return kvs_remove(&props->meta, u->name) ? 0 : -ENODATA;
+	bool there = kvs_get(meta, name) != NULL;
+
+	if (there && (flags & XATTR_CREATE))
+		return -EEXIST;
+	if (!there && (!value || (flags & XATTR_REPLACE)))
+		return -ENODATA;
+	if (value)
+		return kvs_set(meta, name, value);
+	kvs_remove(meta, name);
+	return 0;
 }
 
 static void user_meta_run(void *arg)
@@ -395,7 +508,8 @@ static void user_meta_run(void *arg)
 	node_object_id(u->n, &id);
 	lock_release(&fs->tree.lock);
 	if (rc == 0)
-		rc = change_props(u, &props);
+		rc = fs_change_user_meta(&props.meta, u->name, u->value,
+					 u->flags);
 	if (rc == 0)
 		rc = copy_onto_itself(fs, u->key, &id, &props, &now);
 	staging_props_release(&props);
@@ -414,7 +528,7 @@ static void user_meta_dropped(void *arg)
 }
 
 void fs_set_user_meta(struct fs *fs, uint64_t ino, const char *name,
-		      const char *value, struct fs_done done)
+		      const char *value, int flags, struct fs_done done)
 {
 	struct user_meta *u = calloc(1, sizeof(*u));
 	struct keyq_task task = {.class = KEYQ_META,
@@ -426,6 +540,7 @@ void fs_set_user_meta(struct fs *fs, uint64_t ino, const char *name,
 	if (u) {
 		u->fs = fs;
 		u->done = done;
+		u->flags = flags;
 		u->name = str_dup(name);
 		u->value = str_dup(value);
 		lock_acquire(&fs->tree.lock);
@@ -444,7 +559,7 @@ void fs_set_user_meta(struct fs *fs, uint64_t ino, const char *name,
 		done.fn(done.arg, rc);
 		return;
 	}
-	if (file_set_user_meta(fs, u->n, name, value, &rc)) {
+	if (file_set_user_meta(fs, u->n, name, value, flags, &rc)) {
 		user_meta_done(u, rc);
 		return;
 	}

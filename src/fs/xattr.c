@@ -609,7 +609,7 @@ static void change(struct fs *fs, uint64_t ino, const char *name,
 		if (rc == 0 && v.kind == NODE_DIR)
 			rc = -EOPNOTSUPP;
 		if (rc == 0) {
-			fs_set_user_meta(fs, ino, rest, value, done);
+			fs_set_user_meta(fs, ino, rest, value, flags, done);
 			return;
 		}
 	} else if (rc == 0) {

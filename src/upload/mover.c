@@ -148,7 +148,8 @@ static int copy(struct work *w)
 		.props = m->props,
 		.callback = w->has_callback ? &headers : NULL,
 		.callback_urls = w->callback.url_count,
-		.keep_acl = false,
+		/* A request more: not for each file of a folder. */
+		.keep_acl = !is_rename(w),
 		.deadline_ms = clock_mono_ms() + w->env->conf.retry_deadline_ms,
 		.cancel = &w->env->is_ending,
 	};
