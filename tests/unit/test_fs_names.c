@@ -249,7 +249,7 @@ static void two_listings_at_once_hide_nothing(void **state)
 	uint64_t next = 0;
 
 	for (int i = 0; i < 3; i++) {
-		char key[8];
+		char key[32];
 
 		snprintf(key, sizeof(key), "d/%d", i);
 		fake_store_put_text(f->oss, key, "x");
