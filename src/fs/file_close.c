@@ -249,11 +249,16 @@ void file_close_now(struct file *f, const struct process *who, bool wait,
 		return;
 	}
 	rc = close_locked(f, who);
-	if (rc == 0) {
+	if (rc == 0)
 		s = staging_get(f->now);
-		w = wait ? wait_new(f, done) : NULL;
-	}
 	lock_release(&f->lock);
+	if (s && wait) {
+		w = wait_new(f, done);
+		if (!w) { /* it goes up; how it ends nobody can say */
+			done.fn(done.arg, -ENOMEM);
+			done = (struct fs_done){0};
+		}
+	}
 	if (rc != 0 || !s) {
 		if (rc < 0)
 			log_err("fs: a close could not be journaled: errno=%d",

@@ -223,80 +223,162 @@ void fs_recalled(void *arg, const char *key, const struct object_id *id)
 	file_put(f);
 }
 
-/* -- waiting for an outcome ---------------------------------------------------------------- */
+/* -- waiting for an outcome ---------------------------------------------------- */
 
+/* A getxattr that waits: the close that was read before it is judged, then the
+   upload ends, or the time is over. */
 struct outcome_wait {
 	struct fs *fs;
 	uint64_t ino;
 	struct fs_done done;
+	struct staging *staging; /* the upload that is watched */
+	timer_id timer;          /* 0: no memory, only the upload can end it */
+	atomic_int refs;         /* of the watch and the timer, or of what it is
+				    parked behind */
+	atomic_bool answered;
 };
+
+static void outcome_wait_put(void *arg)
+{
+	struct outcome_wait *w = arg;
+
+	if (atomic_fetch_sub(&w->refs, 1) > 1)
+		return;
+	staging_put(w->staging);
+	free(w);
+}
+
+static void outcome_answer(struct outcome_wait *w)
+{
+	if (!atomic_exchange(&w->answered, true))
+		w->done.fn(w->done.arg, 0);
+	outcome_wait_put(w);
+}
+
+static void stop_timer(struct outcome_wait *w)
+{
+	if (!w->timer || timer_cancel(w->fs->d.timers, w->timer))
+		outcome_wait_put(w);
+}
 
 static void outcome_ready(void *arg, const struct upload_outcome *o)
 {
 	struct outcome_wait *w = arg;
 
 	(void)o;
-	w->done.fn(w->done.arg, 0);
-	free(w);
+	stop_timer(w);
+	outcome_answer(w);
 }
 
-/* The registered close is handled: now there is an upload to watch, or none. */
-static void closing_over(void *arg, int rc)
+static void outcome_late(void *arg)
+{
+	struct outcome_wait *w = arg;
+
+	if (uploader_unwatch(w->fs->d.uploader, w->staging, w))
+		outcome_wait_put(w);
+	outcome_answer(w);
+}
+
+/* On the timer's thread: hand it on. */
+static void outcome_due(void *arg)
+{
+	struct outcome_wait *w = arg;
+	const struct keyq_task task = {
+		.class = KEYQ_META,
+		.run = outcome_late,
+		.dropped = outcome_late,
+		.arg = w,
+	};
+
+	if (keyq_submit(w->fs->d.queue, &task) < 0)
+		outcome_wait_put(w); /* the end: the watch is answered */
+}
+
+/* @return false: done is not called */
+static bool watch_upload(struct file *f, struct outcome_wait *w)
+{
+	struct fs *fs = f->fs;
+	bool watched;
+
+	lock_acquire(&f->lock);
+	if (f->now)
+		w->staging = staging_get(f->now);
+	lock_release(&f->lock);
+	if (!w->staging)
+		return false;
+	atomic_fetch_add(&w->refs, 2);
+	w->timer = timer_add_owned(fs->d.timers,
+				   clock_mono_ms() + fs->conf.retry_deadline_ms,
+				   outcome_due, outcome_wait_put, w);
+	watched = uploader_watch(fs->d.uploader, w->staging, outcome_ready,
+				 w) == 0;
+	if (!watched) {
+		atomic_store(&w->answered, true); /* the timer need not */
+		stop_timer(w);
+		outcome_wait_put(w);
+	}
+	return watched;
+}
+
+static void wait_on(void *arg, int rc)
 {
 	struct outcome_wait *w = arg;
 
 	(void)rc;
 	if (!file_wait_outcome(w->fs, w->ino, w->done))
 		w->done.fn(w->done.arg, 0);
-	free(w);
+	outcome_wait_put(w);
 }
 
-static bool watch_upload(struct file *f, struct outcome_wait *w)
+/* Closes that were read before come first: they may begin an upload.  w is taken
+   on success. */
+static bool park_behind_closes(struct file *f, struct outcome_wait *w)
 {
-	struct staging *s = NULL;
-	bool watched;
+	struct parked *p = calloc(1, sizeof(*p));
+	bool parked = false;
 
-	lock_acquire(&f->lock);
-	if (f->now)
-		s = staging_get(f->now);
-	lock_release(&f->lock);
-	if (!s)
+	if (!p)
 		return false;
-	watched = uploader_watch(f->fs->d.uploader, s, outcome_ready, w) == 0;
-	staging_put(s);
-	return watched;
+	p->done = (struct fs_done){wait_on, w};
+	lock_acquire(&f->lock);
+	if (f->on_head) { /* one waits for the metadata that it replaces */
+		LL_APPEND(f->on_head, p);
+		parked = true;
+	}
+	lock_acquire(&f->fs->tree.lock);
+	if (!parked && f->closing) {
+		LL_APPEND(f->waiters, p);
+		parked = true;
+	}
+	lock_release(&f->fs->tree.lock);
+	lock_release(&f->lock);
+	if (!parked)
+		free(p);
+	return parked;
 }
 
 bool file_wait_outcome(struct fs *fs, uint64_t ino, struct fs_done done)
 {
 	struct outcome_wait *w = calloc(1, sizeof(*w));
-	struct parked *p = calloc(1, sizeof(*p));
-	struct node *n;
 	struct file *f = NULL;
-	bool parked = false;
+	struct node *n;
+	bool waits;
 
-	if (!w || !p) {
-		free(w);
-		free(p);
+	if (!w)
 		return false;
-	}
-	*w = (struct outcome_wait){fs, ino, done};
+	*w = (struct outcome_wait){.fs = fs, .ino = ino, .done = done};
+	atomic_init(&w->refs, 1);
 	lock_acquire(&fs->tree.lock);
 	n = tree_by_ino_locked(&fs->tree, ino);
 	if (n && n->file)
 		f = file_ref_locked(n->file);
-	if (f && f->closing) {
-		p->done = (struct fs_done){closing_over, w};
-		LL_APPEND(f->waiters, p);
-		parked = true;
-	}
 	lock_release(&fs->tree.lock);
-	if (!parked)
-		free(p);
-	if (f && !parked)
-		parked = watch_upload(f, w);
-	if (!parked)
-		free(w);
+	if (f && park_behind_closes(f, w)) {
+		file_put(f);
+		return true;
+	}
+	waits = f && watch_upload(f, w);
+	outcome_wait_put(w);
 	file_put(f);
-	return parked;
+	return waits;
 }

@@ -14,6 +14,9 @@
 #include "util/clock.h"
 #include "util/log.h"
 
+/** A journal that refuses (a full disk) may take it later. */
+#define HOLD_RETRY_MS 10000
+
 struct hold_shot {
 	struct fs *fs;
 	uint64_t ino;
@@ -136,6 +139,10 @@ static int close_held_locked(struct file *f, bool no_callback)
 	if (rc < 0)
 		return rc;
 	c.no_callback = no_callback;
+	lock_acquire(&f->fs->tree.lock);
+	c.mode = f->node->mode;
+	c.mtime_ms = f->node->mtime_ns / 1000000;
+	lock_release(&f->fs->tree.lock);
 	kvs_release(&c.vars);
 	staging_key(f->now, key);
 	rc = cbvars_inherited(f->fs->d.db, key, &c.vars);
@@ -154,13 +161,17 @@ void file_release_hold(struct file *f, bool no_callback)
 	if (f->now && staging_state_of(f->now) == STAGING_HELD) {
 		file_cancel_hold_locked(f);
 		rc = close_held_locked(f, no_callback);
-		if (rc == 0)
+		if (rc == 0) {
 			s = staging_get(f->now);
-		f->props.exclusive = false;
+			f->props.exclusive = false;
+		} else {
+			start_hold_timer_locked(f, HOLD_RETRY_MS);
+		}
 	}
 	lock_release(&f->lock);
 	if (rc < 0)
-		log_err("fs: a held file could not be closed: errno=%d", -rc);
+		log_err("fs: a held file could not be closed, it is tried again: errno=%d",
+			-rc);
 	if (!s)
 		return;
 	file_submit(f, s, NULL, (struct fs_done){0});

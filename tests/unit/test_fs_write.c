@@ -486,6 +486,74 @@ static void a_name_that_is_made_anew_is_another_file(void **state)
 	assert_int_equal(staged(f), 0);
 }
 
+/* -- waiting for the outcome ----------------------------------------------------- */
+
+static void an_outcome_is_waited_for(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h = fx_create(f, "a", 0);
+	struct fx_answer a, outcome;
+
+	fx_write(h, "bytes", 0);
+	fake_store_block(f->oss, FAKE_PUT, NULL, FAKE_SENT, 0);
+	fx_flush_begin(f, h, &a);
+	assert_true(
+		fake_store_wait_blocked(f->oss, FAKE_PUT, 1, TEST_DEADLINE_MS));
+	assert_true(
+		file_wait_outcome(f->fs, fx_ino(f, "a"), fx_done(&outcome)));
+	assert_false(atomic_load(&outcome.is_done));
+	fake_store_release(f->oss, FAKE_PUT);
+	assert_int_equal(fx_wait(&outcome), 0);
+	assert_int_equal(fx_wait(&a), 0);
+	assert_false(file_wait_outcome(f->fs, fx_ino(f, "a"), fx_done(&a)));
+	fx_release(f, h);
+}
+
+static bool is_done(void *arg)
+{
+	struct fx_answer *a = arg;
+
+	return atomic_load(&a->is_done);
+}
+
+static void an_outcome_is_not_waited_for_for_ever(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h = fx_create(f, "a", 0);
+	struct fx_answer a, outcome;
+
+	fx_write(h, "bytes", 0);
+	fake_store_block(f->oss, FAKE_PUT, NULL, FAKE_SENT, 0);
+	fx_flush_begin(f, h, &a);
+	assert_true(
+		file_wait_outcome(f->fs, fx_ino(f, "a"), fx_done(&outcome)));
+	assert_true(fx_pass_time(is_done, &outcome));
+	fake_store_release(f->oss, FAKE_PUT);
+	fx_wait(&a);
+	fx_release(f, h);
+}
+
+/* `cmd > f; getfattr f` of an object whose metadata is still asked for. */
+static void a_close_that_waits_for_metadata_is_waited_for(void **state)
+{
+	struct fs_fix *f = *state;
+	struct fx_answer outcome;
+	struct handle *h;
+
+	fake_store_put_text(f->oss, "a", "old");
+	fake_store_block(f->oss, FAKE_HEAD, NULL, FAKE_BEFORE, 0);
+	h = fx_open(f, "a", O_WRONLY | O_TRUNC);
+	fx_write(h, "new", 0);
+	fx_release(f, h);
+	assert_true(
+		file_wait_outcome(f->fs, fx_ino(f, "a"), fx_done(&outcome)));
+	assert_false(atomic_load(&outcome.is_done));
+	fake_store_release(f->oss, FAKE_HEAD);
+	assert_int_equal(fx_wait(&outcome), 0);
+	assert_true(fake_store_is(f->oss, "a", "new"));
+	assert_true(fx_xattr_is(f, "a", "callback.state", "ok"));
+}
+
 /* -- full disk ------------------------------------------------------------------ */
 
 static void a_held_file_is_not_lost_by_a_write_that_fails(void **state)
@@ -573,6 +641,9 @@ int main(void)
 		T(unlink_after_a_lost_answer_leaves_nothing),
 		T(an_unlinked_file_is_read_and_written_until_its_last_close),
 		T(a_name_that_is_made_anew_is_another_file),
+		T(an_outcome_is_waited_for),
+		T(an_outcome_is_not_waited_for_for_ever),
+		T(a_close_that_waits_for_metadata_is_waited_for),
 		T(a_held_file_is_not_lost_by_a_write_that_fails),
 		T(a_stored_file_is_not_changed_by_a_write_that_fails),
 		T(the_last_of_two_writers_leaves_nothing_staged),
