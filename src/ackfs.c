@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,8 @@ struct daemon {
 	struct stack *stack;
 	int ready_fd; /* the parent waits at its other end; -1: foreground */
 	pthread_t signals, drain;
-	bool is_draining; /* the drain thread was started */
+	bool is_draining;    /* the drain thread was started */
+	atomic_bool is_over; /* the next SIGUSR1 is for the signals' thread */
 	sigset_t set;
 };
 
@@ -157,8 +159,10 @@ static void *signals_main(void *arg)
 		case SIGUSR2:
 			toggle_debug();
 			break;
-		case SIGUSR1: /* main: the end */
-			return NULL;
+		case SIGUSR1:
+			if (atomic_load(&d->is_over))
+				return NULL;
+			break;
 		default:
 			if (stopping) {
 				stack_hurry(d->stack);
@@ -201,12 +205,15 @@ static int finish(struct daemon *d, int rc)
 
 	stack_drain(d->stack, false);
 	left = stack_left(d->stack);
+	atomic_store(&d->is_over, true);
 	pthread_kill(d->signals, SIGUSR1);
 	pthread_join(d->signals, NULL);
 	if (d->is_draining) {
 		stack_hurry(d->stack); /* it may wait for what nobody closes */
 		pthread_join(d->drain, NULL);
 	}
+	if (left)
+		stack_name_left(d->stack);
 	if (left)
 		log_warn(
 			"unmounted: files_left=%zu; they are staged, the next mount goes on with them",

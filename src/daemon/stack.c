@@ -54,15 +54,21 @@ struct stack {
 	struct fs *fs;
 	struct mount *mount;
 	atomic_bool hurry;
+	_Atomic int64_t drain_until_ms; /* 0: not yet */
 };
 
 /* The one line on stderr: in the background the terminal is still there. */
 static int fail(const struct stack *s, int rc, const char *what, char *why)
 {
 	fprintf(stderr, "ackfs: cannot mount %s: %s%s%s\n", s->o->fsname, what,
-		what[0] && why ? ": " : "", why ? why : strerror(-rc));
+		what[0] ? ": " : "", why ? why : strerror(-rc));
 	free(why);
 	return rc;
+}
+
+static int or_fail(const struct stack *s, int rc, const char *what)
+{
+	return rc < 0 ? fail(s, rc, what, NULL) : 0;
 }
 
 /* -- state ------------------------------------------------------------------------- */
@@ -353,17 +359,19 @@ int stack_build(const struct options *o, void (*ready)(void *arg),
 	if (rc == 0)
 		rc = build_state(s);
 	if (rc == 0)
-		rc = build_workers(s);
+		rc = or_fail(s, build_workers(s), "");
 	if (rc == 0)
 		rc = build_house(s);
 	if (rc == 0)
-		rc = build_fs(s);
+		rc = or_fail(s, build_fs(s), "");
 	if (rc == 0)
-		rc = build_uploader(s);
-	if (rc == 0)
-		rc = fs_recover(s->fs);
+		rc = or_fail(s, build_uploader(s), s->state_path);
+	/* First, so that nothing is uploaded where the mount is refused; its
+	   requests wait until it is served. */
 	if (rc == 0)
 		rc = build_mount(s, ready, ready_arg);
+	if (rc == 0)
+		rc = or_fail(s, fs_recover(s->fs), s->state_path);
 	if (rc < 0) {
 		stack_free(s);
 		return rc;
@@ -414,6 +422,32 @@ size_t stack_left(struct stack *s)
 			t.by_state[STAGING_RETRYING]);
 }
 
+enum { LEFT_NAMED = 20 };
+
+static int name_left(void *arg, const struct staging_info *info,
+		     const struct staging_close *c)
+{
+	int *named = arg;
+
+	(void)c;
+	if (info->state == STAGING_DONE || info->state == STAGING_INCOMPLETE ||
+	    ++*named > LEFT_NAMED)
+		return 0;
+	log_warn("unmounted: left: key=%s state=%s error=%s", LOG_Q(info->key),
+		 staging_state_name(info->state), LOG_Q(info->last_error));
+	return 0;
+}
+
+void stack_name_left(struct stack *s)
+{
+	int named = 0;
+
+	if (staging_walk(s->db, name_left, &named) < 0)
+		log_err("unmounted: what is left cannot be read");
+	if (named > LEFT_NAMED)
+		log_warn("unmounted: left: and %d more", named - LEFT_NAMED);
+}
+
 void stack_hurry(struct stack *s)
 {
 	atomic_store(&s->hurry, true);
@@ -432,13 +466,25 @@ static bool is_quiet(struct stack *s, bool serving)
 	       !keyq_waiting(s->queue, KEYQ_META);
 }
 
+/* One drain_timeout, also when the mount goes on being drained after its end. */
+static int64_t drain_until(struct stack *s)
+{
+	int64_t none = 0;
+	int64_t until = clock_mono_ms() + s->o->conf->upload.drain_timeout_ms;
+
+	return atomic_compare_exchange_strong(&s->drain_until_ms, &none, until)
+		       ? until
+		       : none;
+}
+
 void stack_drain(struct stack *s, bool serving)
 {
-	int64_t deadline =
-		clock_mono_ms() + s->o->conf->upload.drain_timeout_ms;
+	int64_t deadline = drain_until(s);
 	int64_t say = clock_mono_ms() + 1000;
 
 	atomic_store(&s->fs->draining, true);
+	if (!serving)
+		file_close_promised(s->fs);
 	file_finish_holds(s->fs);
 	fs_flush_meta(s->fs);
 	uploader_retry_now(s->uploader, NULL);
@@ -464,8 +510,8 @@ void stack_free(struct stack *s)
 {
 	if (!s)
 		return;
-	mount_free(s->mount);
-	/* No task runs any more, no timer starts one; then what they used. */
+	/* No task runs any more, no timer starts one; then what they used.  The
+	   mount is among that: requests that wait are answered to it. */
 	uploader_break_off(s->uploader);
 	if (s->queue)
 		keyq_stop(s->queue);
@@ -473,6 +519,7 @@ void stack_free(struct stack *s)
 	uploader_stop(s->uploader);
 	timer_wheel_free(s->timers);
 	keyq_free(s->queue);
+	mount_free(s->mount);
 	uploader_free(s->uploader);
 	house_free(s->house);
 	fs_free(s->fs);

@@ -36,6 +36,8 @@ void stack_drain(struct stack *s, bool serving);
 void stack_hurry(struct stack *s);
 /** Files that are staged and not stored. */
 size_t stack_left(struct stack *s);
+/** Their names, to the log. */
+void stack_name_left(struct stack *s);
 void stack_free(struct stack *s);
 
 #endif

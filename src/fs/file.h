@@ -75,6 +75,9 @@ void file_note_closing(struct fs *fs, uint64_t ino);
 void file_flush(struct handle *h, const struct caller *who,
 		struct fs_done done);
 void file_release(struct handle *h);
+/** Without a RELEASE from the kernel, which has never heard of the handle.
+ *  @param killed  its opener has been killed meanwhile */
+void file_release_unasked(struct handle *h, bool killed);
 /** The node's upload outcome is there, or none is coming: getxattr. @return true:
  *  done will be called; false: nothing to wait for */
 bool file_wait_outcome(struct fs *fs, uint64_t ino, struct fs_done done);
@@ -127,6 +130,9 @@ bool file_set_user_meta(struct fs *fs, struct node *n, const char *name,
 			const char *value, int flags, int *rc);
 /** Held files go up now (unmount: their names will not change any more). */
 void file_finish_holds(struct fs *fs);
+/** Nothing is received any more, and RELEASEs may have been lost: what was
+ *  answered 0 and not written since is closed. */
+void file_close_promised(struct fs *fs);
 size_t file_count_open(struct fs *fs);
 
 /* -- for ackctl: file_admin.c --------------------------------------------------- */

@@ -559,16 +559,11 @@ static void last_close_locked(struct file *f) ACK_REQUIRES(f->lock)
 	f->mmapped = false;
 }
 
-void file_release(struct handle *h)
+static void release(struct file *f, struct handle *h)
 {
-	struct file *f = h->file;
-	struct fs *fs = f->fs;
 	enum release_action action = RELEASE_NOTHING;
 	bool last, last_writer, temporary;
 
-	lock_acquire(&fs->tree.lock);
-	file_ref_locked(f);
-	lock_release(&fs->tree.lock);
 	temporary = file_is_temporary(f);
 	lock_acquire(&f->lock);
 	/* Of two that are released at once, one must find itself the last. */
@@ -589,6 +584,62 @@ void file_release(struct handle *h)
 	case RELEASE_NOTHING:
 		break;
 	}
+}
+
+static struct file *hold_file(struct handle *h)
+{
+	struct fs *fs = h->file->fs;
+	struct file *f;
+
+	lock_acquire(&fs->tree.lock);
+	f = file_ref_locked(h->file);
+	lock_release(&fs->tree.lock);
+	return f;
+}
+
+void file_release(struct handle *h)
+{
+	struct file *f = hold_file(h);
+
+	release(f, h);
 	file_closing_done(f);
 	file_put(f);
+}
+
+void file_release_unasked(struct handle *h, bool killed)
+{
+	struct file *f = hold_file(h);
+
+	lock_acquire(&f->lock);
+	f->killed |= killed;
+	lock_release(&f->lock);
+	release(f, h);
+	file_put(f);
+}
+
+/* -- the end of the mount ------------------------------------------------------- */
+
+static bool is_promised_locked(const struct file *f) ACK_REQUIRES(f->lock)
+{
+	return f->promised && !f->unlinked && f->change != CHANGE_NONE;
+}
+
+void file_close_promised(struct fs *fs)
+{
+	size_t count;
+	AUTO_FREE struct file **list = file_all(fs, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		struct file *f = list[i];
+		bool promised, temporary = file_is_temporary(f);
+
+		lock_acquire(&f->lock);
+		promised = is_promised_locked(f);
+		if (promised && temporary)
+			(void)file_hold_locked(f, NULL, true);
+		lock_release(&f->lock);
+		if (promised && !temporary)
+			file_close_now(f, NULL, false, (struct fs_done){0});
+		file_put(f);
+	}
 }

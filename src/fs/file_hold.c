@@ -178,8 +178,7 @@ void file_release_hold(struct file *f, bool no_callback)
 	staging_put(s);
 }
 
-/* The open and staged files now, each with a reference; NULL: no memory. */
-static struct file **all_files(struct fs *fs, size_t *count)
+struct file **file_all(struct fs *fs, size_t *count)
 {
 	struct file *f, **list;
 	size_t n = 0;
@@ -201,7 +200,7 @@ static struct file **all_files(struct fs *fs, size_t *count)
 void file_finish_holds(struct fs *fs)
 {
 	size_t count;
-	AUTO_FREE struct file **list = all_files(fs, &count);
+	AUTO_FREE struct file **list = file_all(fs, &count);
 
 	for (size_t i = 0; i < count; i++) {
 		bool temporary;

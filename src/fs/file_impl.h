@@ -91,6 +91,8 @@ struct file *file_get(struct fs *fs, uint64_t ino);
 struct file *file_get_node_locked(struct fs *fs, struct node *n)
 	ACK_REQUIRES(fs->tree.lock);
 struct file *file_ref_locked(struct file *f);
+/** The open and staged files now, each with a reference; NULL: no memory. */
+struct file **file_all(struct fs *fs, size_t *count);
 /** The last one frees it when nothing is open or staged. */
 void file_put(struct file *f);
 

@@ -145,6 +145,16 @@ static void fuse_log_line(enum fuse_log_level level, const char *fmt,
 		  "libfuse: %s", buf_str(&line));
 }
 
+/* A comma in a prefix is no end of an option. */
+static void add_escaped(struct buf *opts, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == ',' || *text == '\\')
+			buf_addc(opts, '\\');
+		buf_addc(opts, *text);
+	}
+}
+
 static int make_session(struct mount *m)
 {
 	static const char program[] = "ackfs";
@@ -157,8 +167,9 @@ static int make_session(struct mount *m)
 	ops_add_dir(&ops);
 	ops_add_meta(&ops);
 	ops_add_xattr(&ops);
-	buf_addf(&opts, "default_permissions,subtype=ackfs,fsname=%s%s%s",
-		 m->conf.fsname, m->conf.allow_other ? ",allow_other" : "",
+	buf_adds(&opts, "default_permissions,subtype=ackfs,fsname=");
+	add_escaped(&opts, m->conf.fsname);
+	buf_addf(&opts, "%s%s", m->conf.allow_other ? ",allow_other" : "",
 		 m->conf.read_only ? ",ro" : "");
 	rc = buf_error(&opts);
 	if (rc == 0 && (fuse_opt_add_arg(&args, program) < 0 ||

@@ -23,6 +23,17 @@ void ops_stat(const struct fs_attr *a, struct stat *st)
 	st->st_atim = st->st_mtim;
 }
 
+void ops_forget(struct fs *fs, fuse_ino_t ino, uint64_t nlookup)
+{
+	struct node *n;
+
+	lock_acquire(&fs->tree.lock);
+	n = tree_by_ino_locked(&fs->tree, ino);
+	if (n)
+		tree_forget_locked(&fs->tree, n, nlookup);
+	lock_release(&fs->tree.lock);
+}
+
 void ops_entry(const struct fs_attr *a, struct fuse_entry_param *e)
 {
 	memset(e, 0, sizeof(*e));

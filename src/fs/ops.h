@@ -33,6 +33,8 @@ static inline void ops_reply(fuse_req_t req, int rc)
 	fuse_reply_err(req, -rc);
 }
 
+/** The kernel forgets n lookups of a node. */
+void ops_forget(struct fs *fs, fuse_ino_t ino, uint64_t n);
 void ops_stat(const struct fs_attr *a, struct stat *st);
 void ops_entry(const struct fs_attr *a, struct fuse_entry_param *e);
 

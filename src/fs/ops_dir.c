@@ -20,7 +20,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino,
 		return;
 	}
 	fi->fh = (uintptr_t)l;
-	if (fuse_reply_open(req, fi) < 0)
+	if (fuse_reply_open(req, fi) == -ENOENT)
 		listing_close(l);
 }
 

@@ -24,19 +24,20 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	fi->fh = (uintptr_t)h;
 	fi->keep_cache = keep_cache;
-	if (fuse_reply_open(req, fi) < 0)
-		file_release(h); /* the opener is gone */
+	if (fuse_reply_open(req, fi) == -ENOENT)
+		file_release_unasked(h, true); /* the opener is gone */
 }
 
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 		      mode_t mode, struct fuse_file_info *fi)
 {
 	const struct caller who = ops_caller(req);
+	struct fs *fs = ops_fs(req);
 	struct fuse_entry_param e;
 	struct fs_attr attr;
 	struct handle *h = NULL;
-	int rc = file_create(ops_fs(req), parent, name, fi->flags, mode, &who,
-			     &h, &attr);
+	int rc =
+		file_create(fs, parent, name, fi->flags, mode, &who, &h, &attr);
 
 	if (rc < 0) {
 		ops_reply(req, rc);
@@ -44,8 +45,10 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 	}
 	fi->fh = (uintptr_t)h;
 	ops_entry(&attr, &e);
-	if (fuse_reply_create(req, &e, fi) < 0)
-		file_release(h);
+	if (fuse_reply_create(req, &e, fi) == -ENOENT) {
+		file_release_unasked(h, true);
+		ops_forget(fs, attr.ino, 1);
+	}
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,

@@ -10,6 +10,7 @@
 
 static void reply_entry(fuse_req_t req, int rc, const struct fs_attr *attr)
 {
+	struct fs *fs = ops_fs(req);
 	struct fuse_entry_param e;
 
 	if (rc < 0) {
@@ -17,7 +18,9 @@ static void reply_entry(fuse_req_t req, int rc, const struct fs_attr *attr)
 		return;
 	}
 	ops_entry(attr, &e);
-	fuse_reply_entry(req, &e);
+	/* Whoever asked has been killed: the kernel counts no lookup. */
+	if (fuse_reply_entry(req, &e) == -ENOENT)
+		ops_forget(fs, attr->ino, 1);
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -28,20 +31,9 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	reply_entry(req, rc, &attr);
 }
 
-static void forget_one(struct fs *fs, fuse_ino_t ino, uint64_t nlookup)
-{
-	struct node *n;
-
-	lock_acquire(&fs->tree.lock);
-	n = tree_by_ino_locked(&fs->tree, ino);
-	if (n)
-		tree_forget_locked(&fs->tree, n, nlookup);
-	lock_release(&fs->tree.lock);
-}
-
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
 {
-	forget_one(ops_fs(req), ino, nlookup);
+	ops_forget(ops_fs(req), ino, nlookup);
 	fuse_reply_none(req);
 }
 
@@ -49,7 +41,7 @@ static void op_forget_multi(fuse_req_t req, size_t count,
 			    struct fuse_forget_data *forgets)
 {
 	for (size_t i = 0; i < count; i++)
-		forget_one(ops_fs(req), forgets[i].ino, forgets[i].nlookup);
+		ops_forget(ops_fs(req), forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(req);
 }
 
@@ -198,7 +190,7 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
 	rc = file_create(ops_fs(req), parent, name, O_WRONLY | O_EXCL, mode,
 			 &who, &h, &attr);
 	if (rc == 0)
-		file_release(h);
+		file_release_unasked(h, false);
 	reply_entry(req, rc, &attr);
 }
 

@@ -375,6 +375,32 @@ static void a_promise_survives_the_kill_of_the_opener(void **state)
 	assert_true(fake_store_is(f->oss, "a", "a\n"));
 }
 
+/* Its RELEASE was on its way when the mount ended. */
+static void what_was_promised_goes_up_at_the_end(void **state)
+{
+	struct fs_fix *f = *state;
+	pid_t actor = fx_actor_start();
+	struct handle *h, *h2;
+
+	f->tid = actor;
+	h = fx_create(f, "a", 0);
+	h2 = fx_create(f, "b", 0);
+	fx_write(h, "whole", 0);
+	fx_write(h2, "half", 0);
+	f->tid = 0;
+	assert_int_equal(fx_flush(f, h), 0); /* a child's: promised */
+	file_close_promised(f->fs);
+	fx_settle(f);
+	assert_true(fake_store_is(f->oss, "a", "whole"));
+	assert_false(fake_store_has(f->oss, "b"));
+	f->tid = actor;
+	fx_actor_end(actor, SIGKILL);
+	fx_release(f, h);
+	assert_int_equal(fx_close(f, h2), 0);
+	fx_actor_reap(actor);
+	assert_int_equal(fake_store_callbacks(f->oss), 1);
+}
+
 /* -- writing while it is uploaded -------------------------------------------- */
 
 static void a_write_during_the_upload_makes_a_generation(void **state)
@@ -636,6 +662,7 @@ int main(void)
 		T(a_writer_killed_before_its_first_byte_empties_nothing),
 		T(a_new_file_whose_writer_is_killed_at_once_is_not_there),
 		T(a_promise_survives_the_kill_of_the_opener),
+		T(what_was_promised_goes_up_at_the_end),
 		T(a_write_during_the_upload_makes_a_generation),
 		T(unlink_during_the_upload_leaves_nothing),
 		T(unlink_after_a_lost_answer_leaves_nothing),
