@@ -89,6 +89,9 @@ struct file_state {
 	struct staging_info info;
 };
 void file_get_state(struct fs *fs, struct node *n, struct file_state *out);
+/** User metadata that the staged bytes will have, as far as it is known.
+ *  @return 0, -ENOENT: nothing is staged; -ENOMEM */
+int file_get_meta(struct fs *fs, struct node *n, struct kvs *out);
 
 bool file_has_writers_locked(const struct file *f);
 struct node *handle_node(const struct handle *h);

@@ -282,6 +282,21 @@ bool file_set_user_meta(struct fs *fs, struct node *n, const char *name,
 	return taken;
 }
 
+int file_get_meta(struct fs *fs, struct node *n, struct kvs *out)
+{
+	struct file *f = file_of_node(fs, n);
+	int rc = -ENOENT;
+
+	if (!f)
+		return -ENOENT;
+	lock_acquire(&f->lock);
+	if (f->now && staging_state_of(f->now) != STAGING_DONE)
+		rc = kvs_copy(out, &f->props.meta);
+	lock_release(&f->lock);
+	file_put(f);
+	return rc;
+}
+
 /* -- state --------------------------------------------------------------------------- */
 
 void file_get_state(struct fs *fs, struct node *n, struct file_state *out)

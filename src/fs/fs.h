@@ -176,7 +176,7 @@ static inline bool fs_may_have_meta(const struct node *n)
 /** Metadata of a stored node, by HEAD unless seen. @return 0, -ENOENT, ... */
 int fs_need_meta(struct fs *fs, struct node *n);
 /** By HEAD in any case: Content-Type, storage class, user metadata. */
-int fs_need_head(struct fs *fs, struct node *n);
+int fs_need_head(struct fs *fs, struct node *n, struct objmeta *out);
 /** Note an entry of a listing. Called with the tree locked.
  *  @param since  tree.change when the request was made
  *  @return the node, or NULL (hidden, removed since, no memory) */

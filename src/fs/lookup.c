@@ -15,6 +15,7 @@
 
 #include "fs/change.h"
 #include "fs/file.h"
+#include "upload/objects.h"
 #include "util/clock.h"
 #include "util/log.h"
 
@@ -172,7 +173,7 @@ static void note_head_locked(struct fs *fs, struct node *n,
 void fs_note_object(struct fs *fs, struct node *n, const char *key,
 		    const struct oss_object *o, uint64_t since)
 {
-	struct object_id id = {.size = o->size, .modified_ms = o->modified_ms};
+	struct object_id id;
 	struct objmeta m = {
 		.content_type = o->content_type,
 		.meta = o->meta,
@@ -183,10 +184,7 @@ void fs_note_object(struct fs *fs, struct node *n, const char *key,
 		.tag_count = o->tag_count,
 	};
 
-	memcpy(id.etag, o->etag, sizeof(id.etag));
-	if (o->version_id)
-		strncat(id.version_id, o->version_id,
-			sizeof(id.version_id) - 1);
+	object_id_of(o, &id);
 	m.id = id;
 	lock_acquire(&fs->tree.lock);
 	note_head_locked(fs, n, &id, o, since);
@@ -308,7 +306,24 @@ static void note_no_marker(struct fs *fs, struct node *n)
 	lock_release(&fs->tree.lock);
 }
 
-static int head_node(struct fs *fs, struct node *n, const char *key)
+/* What was asked for, whether the state folder has taken it down yet or not. */
+static void take_object(struct oss_object *o, struct objmeta *out)
+{
+	*out = (struct objmeta){
+		.content_type = take_ptr(o->content_type),
+		.meta = o->meta,
+		.kept = o->kept,
+		.storage_class = take_ptr(o->storage_class),
+		.crc64 = o->crc64,
+		.has_crc64 = o->has_crc64,
+		.tag_count = o->tag_count,
+	};
+	o->meta = o->kept = (struct kvs)KVS_INIT;
+	object_id_of(o, &out->id);
+}
+
+static int head_node(struct fs *fs, struct node *n, const char *key,
+		     struct objmeta *out)
 {
 	struct oss_object o = {0};
 	struct oss_reply reply = {0};
@@ -327,6 +342,8 @@ static int head_node(struct fs *fs, struct node *n, const char *key)
 	else
 		fs_log_failure("asking for an object's metadata", key, &reply,
 			       rc);
+	if (rc == 0 && out)
+		take_object(&o, out);
 	oss_object_release(&o);
 	return rc;
 }
@@ -350,15 +367,15 @@ int fs_need_meta(struct fs *fs, struct node *n)
 		return rc;
 	if (!key[0] || recall_meta(fs, n, key))
 		return 0;
-	return head_node(fs, n, key);
+	return head_node(fs, n, key, NULL);
 }
 
-int fs_need_head(struct fs *fs, struct node *n)
+int fs_need_head(struct fs *fs, struct node *n, struct objmeta *out)
 {
 	char key[1024];
 	int rc = key_of_node(fs, n, key);
 
-	return rc < 0 ? rc : head_node(fs, n, key);
+	return rc < 0 ? rc : head_node(fs, n, key, out);
 }
 
 /* -- asking ------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
@@ -32,9 +33,10 @@ struct view {
 	bool stored;
 	struct object_id id;
 	struct file_state file;
-	bool has_record, has_meta;
+	bool has_record, has_meta, has_user_meta;
 	struct cb_record record;
-	struct objmeta meta;
+	struct objmeta meta;  /* the stored object's */
+	struct kvs user_meta; /* of what shows: staged bytes' or the object's */
 };
 
 static void view_release(struct view *v)
@@ -43,6 +45,7 @@ static void view_release(struct view *v)
 		return;
 	cb_record_release(&v->record);
 	objmeta_release(&v->meta);
+	kvs_release(&v->user_meta);
 	lock_acquire(&v->fs->tree.lock);
 	tree_unpin_locked(&v->fs->tree, v->n);
 	lock_release(&v->fs->tree.lock);
@@ -73,12 +76,15 @@ static int view_make(struct fs *fs, uint64_t ino, struct view *v)
 	if (!v->n)
 		return rc;
 	file_get_state(fs, v->n, &v->file);
+	v->has_user_meta = file_get_meta(fs, v->n, &v->user_meta) == 0;
 	if (v->stored && v->key[0]) {
 		v->has_record = cblog_outcome(fs->d.db, v->key, &v->id,
 					      &v->record) == 0;
 		v->has_meta =
 			objmeta_get(fs->d.db, v->key, &v->id, &v->meta) == 0;
 	}
+	if (!v->has_user_meta && v->has_meta)
+		v->has_user_meta = kvs_copy(&v->user_meta, &v->meta.meta) == 0;
 	return 0;
 }
 
@@ -431,7 +437,7 @@ static int get_family(struct view *v, const char *name, struct buf *out)
 			return -EIO;
 		value = kvs_get(&vars, rest);
 	} else if (has_prefix(name, META_PREFIX, &rest) && !posix_owns(rest)) {
-		value = v->has_meta ? kvs_get(&v->meta.meta, rest) : NULL;
+		value = kvs_get(&v->user_meta, rest);
 	} else {
 		return -ENODATA;
 	}
@@ -442,17 +448,17 @@ static int get_family(struct view *v, const char *name, struct buf *out)
 }
 
 /* An attribute of the object itself that nobody has asked for yet. */
-static int look_closer(struct fs *fs, uint64_t ino, struct view *v)
+static int look_closer(struct view *v)
 {
 	int rc;
 
 	if (v->has_meta || !v->stored || v->kind == NODE_DIR || !v->key[0])
 		return 0;
-	rc = fs_need_head(fs, v->n);
-	if (rc < 0)
-		return rc;
-	view_release(v);
-	return view_make(fs, ino, v);
+	rc = fs_need_head(v->fs, v->n, &v->meta);
+	v->has_meta = rc == 0;
+	if (rc == 0 && !v->has_user_meta)
+		rc = kvs_copy(&v->user_meta, &v->meta.meta);
+	return rc;
 }
 
 int xattr_get(struct fs *fs, uint64_t ino, const char *name, uint32_t uid,
@@ -469,7 +475,7 @@ int xattr_get(struct fs *fs, uint64_t ino, const char *name, uint32_t uid,
 	a = attr_find(name);
 	if ((a && (a->flags & OBJECTS)) ||
 	    strncmp(name, META_PREFIX, strlen(META_PREFIX)) == 0)
-		rc = look_closer(fs, ino, &v);
+		rc = look_closer(&v);
 	if (rc < 0)
 		return rc;
 	if (!a)
@@ -509,9 +515,9 @@ int xattr_list(struct fs *fs, uint64_t ino, uint32_t uid, struct buf *out)
 		for (size_t i = 0; i < vars.count; i++)
 			add_name(out, VAR_PREFIX, vars.items[i].name);
 	}
-	for (size_t i = 0; v.has_meta && i < v.meta.meta.count; i++) {
-		if (!posix_owns(v.meta.meta.items[i].name))
-			add_name(out, META_PREFIX, v.meta.meta.items[i].name);
+	for (size_t i = 0; i < v.user_meta.count; i++) {
+		if (!posix_owns(v.user_meta.items[i].name))
+			add_name(out, META_PREFIX, v.user_meta.items[i].name);
 	}
 	return buf_error(out);
 }
@@ -582,7 +588,8 @@ static int set_other(struct view *v, const char *name, uint32_t uid,
 		return value ? recall_now(fs->d.recall, v->key) : -ENODATA;
 	}
 	if (strcmp(name, "mount.command") == 0 && v->n == fs->tree.root) {
-		if (uid != 0 && uid != fs->conf.uid)
+		/* Whoever runs the mount, not whom its files belong to. */
+		if (uid != 0 && uid != geteuid())
 			return -EPERM;
 		return value ? fs_command(fs, value) : -ENODATA;
 	}

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include "util/clock.h"
 
@@ -279,6 +280,46 @@ static void user_metadata_obeys_its_flags(void **state)
 	assert_true(fx_xattr_is(f, "a", "meta.a", "4"));
 }
 
+static void user_metadata_of_staged_bytes_is_read_back(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h = fx_create(f, "a", 0);
+
+	fx_write(h, "x", 0);
+	assert_int_equal(fx_setxattr(f, "a", "meta.a", "1", 0), 0);
+	assert_true(fx_xattr_is(f, "a", "meta.a", "1"));
+	assert_int_equal(fx_close(f, h), 0);
+	assert_true(fx_xattr_is(f, "a", "meta.a", "1"));
+	assert_true(meta_is(f, "a", "a", "1"));
+}
+
+static void what_others_stored_is_known_with_the_first_question(void **state)
+{
+	struct fs_fix *f = *state;
+	AUTO(kvs_release) struct kvs meta = KVS_INIT;
+
+	assert_int_equal(kvs_add(&meta, "a", "1"), 0);
+	fake_store_put_data(f->oss, "a", "text", 4, &meta);
+	fake_store_put_data(f->oss, "b", "text", 4, &meta);
+	assert_true(fx_xattr_is(f, "a", "meta.a", "1"));
+	assert_true(fx_xattr_is(f, "b", "storage_class", "Standard"));
+	assert_int_equal(fake_store_calls(f->oss, FAKE_HEAD), 2);
+}
+
+static void commands_are_for_who_runs_the_mount(void **state)
+{
+	struct fs_fix *f = *state;
+	struct fx_answer a;
+	static const char command[] = "[\"invalidate\"]";
+
+	xattr_set(f->fs, TREE_ROOT, "user.oss.mount.command", command,
+		  strlen(command), 0, geteuid(), fx_done(&a));
+	assert_int_equal(fx_wait(&a), 0);
+	xattr_set(f->fs, TREE_ROOT, "user.oss.mount.command", command,
+		  strlen(command), 0, geteuid() + 1, fx_done(&a));
+	assert_int_equal(fx_wait(&a), -EPERM);
+}
+
 static int make_link(struct fs_fix *f, const char *name, const char *target)
 {
 	struct fs_attr attr;
@@ -358,6 +399,9 @@ int main(void)
 		T(a_written_file_shows_its_mode_after_a_remount),
 		T(what_is_held_keeps_its_metadata_over_a_remount),
 		T(user_metadata_obeys_its_flags),
+		T(user_metadata_of_staged_bytes_is_read_back),
+		T(what_others_stored_is_known_with_the_first_question),
+		T(commands_are_for_who_runs_the_mount),
 		T(a_link_is_one_after_a_remount),
 		T(another_hosts_link_is_one_when_always_is_set),
 		T(never_writes_nor_reads_any_of_it),
