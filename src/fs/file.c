@@ -116,6 +116,12 @@ void file_free_all(struct fs *fs)
 	fs->files = NULL;
 }
 
+void file_moved_locked(struct node *n)
+{
+	if (n->file)
+		n->file->moves++;
+}
+
 size_t file_count_open(struct fs *fs)
 {
 	struct file *f;

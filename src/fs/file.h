@@ -123,6 +123,9 @@ bool file_unlinked(struct fs *fs, struct node *n);
 int file_rekey(struct fs *fs, struct node *n, const char *new_key);
 /** Are several generations on their way? */
 bool file_has_older(struct fs *fs, struct node *n);
+/** The same bytes lie under another name or ETag now, by a copy of ours: readers
+ *  go on with that. */
+void file_moved_locked(struct node *n);
 /** The rename is done: a held file whose name is final now goes up. */
 void file_renamed(struct fs *fs, struct node *n);
 /** chmod, chown, utimens of an open or held file go into its upload.

@@ -494,13 +494,10 @@ void file_show_stored(struct file *f)
 		return;
 	}
 	stored = n->stored || n->maybe_stored;
-	n->fresh_until_ms = 0;
+	n->fresh_until_ms = 0; /* in doubt */
 	n->meta_known = false;
 	if (n->stored)
 		n->size = n->object_size;
-	/* Nobody knows: the folder's listing must not vouch for it. */
-	else if (n->maybe_stored && n->parent)
-		n->parent->listed_until_ms = 0;
 	if (!stored && n->parent) {
 		parent = n->parent->ino;
 		snprintf(name, sizeof(name), "%s", n->name);

@@ -212,6 +212,8 @@ void fs_recalled(void *arg, const char *key, const struct object_id *id)
 	n = fs_node_of_key_locked(fs, key);
 	if (n && n->stored && node_set_object(n, id) < 0)
 		log_warn("fs: no memory for a version id");
+	if (n)
+		file_moved_locked(n);
 	if (n && n->file)
 		f = file_ref_locked(n->file);
 	lock_release(&fs->tree.lock);

@@ -51,6 +51,8 @@ struct file {
 	uint32_t refs;
 	uint32_t handles, writers;
 	uint32_t closing;
+	uint32_t
+		moves; /* how often the object got another name or ETag by us */
 	struct parked *waiters;
 
 	/* Changed under both locks: either is enough to look. */
@@ -77,12 +79,19 @@ struct file {
 	bool hold_is_temporary;
 };
 
+/** One version of the object under one name, as a handle reads it. */
+struct read_source {
+	struct read_source *next;
+	struct reader *reader;
+	struct read_pos *pos;
+	uint32_t moves; /* file->moves when it was opened */
+};
+
 struct handle {
 	struct file *file;
 	bool writable;
-	pid_t opener; /* tgid; 0: not known */
-	struct reader *reader;
-	struct read_pos *pos;
+	pid_t opener;                /* tgid; 0: not known */
+	struct read_source *sources; /* the newest first; the file's lock */
 };
 
 /** The node's file, made when there is none; one reference. NULL: no memory,
@@ -96,6 +105,7 @@ struct file **file_all(struct fs *fs, size_t *count);
 /** The last one frees it when nothing is open or staged. */
 void file_put(struct file *f);
 
+void read_source_free(struct read_source *s);
 /** It does not count as open any more. The next calls say that the last one,
  *  the last writable one has gone: exactly one caller of several hears it. */
 void handle_leave(struct handle *h, bool *last, bool *last_writer);

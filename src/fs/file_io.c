@@ -205,63 +205,132 @@ static int read_staged(struct file *f, struct staging *s, uint64_t off,
 	return 0;
 }
 
-/* The handle's reader of the version that the node shows now. */
-static int handle_reader(struct handle *h)
-{
-	struct file *f = h->file;
-	struct fs *fs = f->fs;
+/* The version that the node shows now. */
+struct version {
 	char key[1024], etag[NODE_ETAG_LEN];
 	uint64_t size;
-	bool stored;
+	uint32_t moves;
+};
+
+/* @return 0; -ENODATA: nothing is stored; -ESTALE: the name is gone */
+static int version_now(struct file *f, struct version *v)
+{
+	struct node *n = f->node;
 	int rc;
 
-	if (h->reader)
-		return 0;
-	lock_acquire(&fs->tree.lock);
-	rc = fs_key_locked(fs, f->node, key);
-	memcpy(etag, f->node->etag, sizeof(etag));
-	size = f->node->object_size;
-	stored = f->node->stored;
-	lock_release(&fs->tree.lock);
-	if (rc < 0)
-		return rc == -ENOENT ? -ESTALE : rc;
-	if (!stored)
-		return -ENODATA;
+	lock_acquire(&f->fs->tree.lock);
+	rc = fs_key_locked(f->fs, n, v->key);
+	memcpy(v->etag, n->etag, sizeof(v->etag));
+	v->size = n->object_size;
+	v->moves = f->moves;
+	if (rc == 0 && !n->stored)
+		rc = -ENODATA;
+	lock_release(&f->fs->tree.lock);
+	return rc == -ENOENT ? -ESTALE : rc;
+}
+
+static int source_open(struct fs *fs, const struct version *v,
+		       struct read_source **out)
+{
+	struct read_source *s = calloc(1, sizeof(*s));
+	int rc;
+
+	if (!s)
+		return -ENOMEM;
+	rc = reader_open(fs->d.readers, v->key, v->etag[0] ? v->etag : NULL,
+			 v->size, &s->reader);
+	if (rc == 0)
+		rc = read_pos_new(s->reader, &s->pos);
+	if (rc < 0) {
+		read_source_free(s);
+		return rc;
+	}
+	s->moves = v->moves;
+	*out = s;
+	return 0;
+}
+
+void read_source_free(struct read_source *s)
+{
+	read_pos_free(s->pos);
+	reader_close(s->reader);
+	free(s);
+}
+
+/* Where the handle reads: what it has read of so far, unless that lies under
+   another name by now.  Good while the handle is. */
+static int handle_source(struct handle *h, struct read_source **out)
+{
+	struct file *f = h->file;
+	struct read_source *s;
+	struct version v;
+	int rc = 0;
+
 	lock_acquire(&f->lock);
-	if (!h->reader) {
-		rc = reader_open(fs->d.readers, key, etag[0] ? etag : NULL,
-				 size, &h->reader);
+	lock_acquire(&f->fs->tree.lock);
+	s = h->sources;
+	if (s && s->moves != f->moves)
+		s = NULL;
+	lock_release(&f->fs->tree.lock);
+	if (!s)
+		rc = version_now(f, &v);
+	if (!s && rc == 0) {
+		rc = source_open(f->fs, &v, &s);
+		/* A read may run on the one before. */
 		if (rc == 0)
-			rc = read_pos_new(h->reader, &h->pos);
+			LL_PREPEND(h->sources, s);
 	}
 	lock_release(&f->lock);
+	*out = s;
 	return rc;
+}
+
+static bool has_moved(struct handle *h, const struct read_source *s)
+{
+	bool moved;
+
+	lock_acquire(&h->file->fs->tree.lock);
+	moved = s->moves != h->file->moves;
+	lock_release(&h->file->fs->tree.lock);
+	return moved;
+}
+
+static void note_read_failure(struct file *f, const struct oss_reply *reply,
+			      int rc)
+{
+	struct fs *fs = f->fs;
+	char key[1024];
+
+	lock_acquire(&fs->tree.lock);
+	if (fs_key_locked(fs, f->node, key) < 0)
+		key[0] = '\0';
+	/* Ask anew at the next look. */
+	if (rc == -ESTALE)
+		f->node->fresh_until_ms = 0;
+	lock_release(&fs->tree.lock);
+	fs_log_failure("reading an object", key, reply, rc);
 }
 
 static int read_object(struct handle *h, uint64_t off, size_t len,
 		       struct file_read *out)
 {
 	struct oss_reply reply = {0};
-	struct fs *fs = h->file->fs;
-	char key[1024];
-	int rc = handle_reader(h);
+	struct read_source *s;
+	int rc;
 
-	if (rc == -ENODATA)
-		return 0; /* nothing stored, nothing staged: empty */
-	if (rc < 0)
-		return rc;
-	rc = reader_read(h->reader, h->pos, off, len, &out->view, &reply);
+	do {
+		rc = handle_source(h, &s);
+		if (rc == -ENODATA)
+			return 0; /* nothing stored, nothing staged: empty */
+		if (rc < 0)
+			return rc;
+		rc = reader_read(s->reader, s->pos, off, len, &out->view,
+				 &reply);
+		/* A rename, or a change of its metadata, by this mount. */
+	} while (rc < 0 && has_moved(h, s));
 	out->len = out->view.len;
-	if (rc < 0) {
-		lock_acquire(&fs->tree.lock);
-		if (fs_key_locked(fs, h->file->node, key) < 0)
-			key[0] = '\0';
-		/* Ask anew at the next look. */
-		if (rc == -ESTALE)
-			h->file->node->fresh_until_ms = 0;
-		lock_release(&fs->tree.lock);
-		fs_log_failure("reading an object", key, &reply, rc);
-	}
+	if (rc < 0)
+		note_read_failure(h->file, &reply, rc);
 	return rc;
 }
 

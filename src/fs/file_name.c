@@ -227,6 +227,9 @@ void file_renamed(struct fs *fs, struct node *n)
 
 	if (!f)
 		return;
+	lock_acquire(&fs->tree.lock);
+	file_moved_locked(n);
+	lock_release(&fs->tree.lock);
 	temporary = file_is_temporary(f);
 	lock_acquire(&f->lock);
 	held = f->now && staging_state_of(f->now) == STAGING_HELD;

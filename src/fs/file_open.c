@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <utlist.h>
 
 #include "fs/file_impl.h"
 #include "util/clock.h"
@@ -54,9 +55,12 @@ void handle_leave(struct handle *h, bool *last, bool *last_writer)
 void handle_free(struct handle *h)
 {
 	struct file *f = h->file;
+	struct read_source *s, *tmp;
 
-	read_pos_free(h->pos);
-	reader_close(h->reader);
+	LL_FOREACH_SAFE(h->sources, s, tmp)
+	{
+		read_source_free(s);
+	}
 	free(h);
 	file_put(f);
 }

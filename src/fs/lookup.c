@@ -52,6 +52,8 @@ static bool is_fresh(const struct fs *fs, const struct node *n)
 
 	if (n == fs->tree.root || !n->parent || is_local(n))
 		return true;
+	if (!n->fresh_until_ms) /* in doubt, whatever a listing says */
+		return false;
 	return n->fresh_until_ms > now || n->parent->listed_until_ms > now;
 }
 

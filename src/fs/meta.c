@@ -183,6 +183,7 @@ static int carry_out(struct fs *fs, struct node *n, const char *key)
 		return rc;
 	lock_acquire(&fs->tree.lock);
 	rc = node_set_object(n, &now);
+	file_moved_locked(n);
 	if (!n->is_staged)
 		n->size = now.size;
 	n->fresh_until_ms = clock_mono_ms() + fs->conf.ttl_ms;
@@ -238,8 +239,6 @@ static void give_up(struct fs *fs, struct node *n, const char *key, int rc)
 	lock_acquire(&fs->tree.lock);
 	n->meta_known = false;
 	n->fresh_until_ms = 0;
-	if (n->parent)
-		n->parent->listed_until_ms = 0;
 	lock_release(&fs->tree.lock);
 }
 
@@ -516,6 +515,7 @@ static void user_meta_run(void *arg)
 	if (rc == 0) {
 		lock_acquire(&fs->tree.lock);
 		rc = node_set_object(u->n, &now);
+		file_moved_locked(u->n);
 		tree_changed_locked(&fs->tree, u->n);
 		lock_release(&fs->tree.lock);
 	}

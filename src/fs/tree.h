@@ -67,7 +67,8 @@ struct node {
 	char etag[NODE_ETAG_LEN];
 	char *version_id;
 
-	int64_t fresh_until_ms;  /* attributes and existence, mono */
+	int64_t fresh_until_ms;  /* attributes and existence, mono; 0: in
+				    doubt, whatever the folder's listing says */
 	int64_t listed_until_ms; /* a folder: all children are known */
 	uint64_t change;         /* tree->change at our last change of it */
 	struct tomb *tombs;      /* a folder: names removed lately */

@@ -512,6 +512,49 @@ static void a_name_that_is_made_anew_is_another_file(void **state)
 	assert_int_equal(staged(f), 0);
 }
 
+/* -- reading on ------------------------------------------------------------------- */
+
+static void a_reader_follows_a_rename(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h, *deep;
+
+	fake_store_put_text(f->oss, "a", "text");
+	fake_store_put_text(f->oss, "d/e/f", "deep");
+	h = fx_open(f, "a", O_RDONLY);
+	deep = fx_open(f, "d/e/f", O_RDONLY);
+	assert_true(fx_reads(h, "text"));
+	assert_int_equal(fx_rename(f, "a", "b"), 0);
+	assert_int_equal(fx_rename(f, "d", "x"), 0);
+	clock_advance_ms(60000); /* what was read ahead is given back */
+	assert_true(fx_reads(h, "text"));
+	assert_true(fx_reads(deep, "deep"));
+	assert_int_equal(fx_chmod(f, "b", 0600), 0);
+	fs_flush_meta(f->fs);
+	fx_settle(f);
+	assert_true(fx_reads(h, "text"));
+	fx_close(f, h);
+	fx_close(f, deep);
+}
+
+static void a_reader_never_mixes_two_versions(void **state)
+{
+	struct fs_fix *f = *state;
+	AUTO_FREE char *text = NULL;
+	struct handle *h;
+
+	fake_store_put_text(f->oss, "a", "one");
+	h = fx_open(f, "a", O_RDONLY);
+	fx_size(f, "a");
+	fake_store_put_text(f->oss, "a", "other");
+	text = fx_read(h);
+	assert_null(text);
+	/* Whoever opens it anew has the new one, at once. */
+	assert_int_equal(fx_size(f, "a"), 5);
+	assert_true(fx_holds(f, "a", "other"));
+	fx_close(f, h);
+}
+
 /* -- waiting for the outcome ----------------------------------------------------- */
 
 static void an_outcome_is_waited_for(void **state)
@@ -668,6 +711,8 @@ int main(void)
 		T(unlink_after_a_lost_answer_leaves_nothing),
 		T(an_unlinked_file_is_read_and_written_until_its_last_close),
 		T(a_name_that_is_made_anew_is_another_file),
+		T(a_reader_follows_a_rename),
+		T(a_reader_never_mixes_two_versions),
 		T(an_outcome_is_waited_for),
 		T(an_outcome_is_not_waited_for_for_ever),
 		T(a_close_that_waits_for_metadata_is_waited_for),
