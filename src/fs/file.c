@@ -136,19 +136,49 @@ size_t file_count_open(struct fs *fs)
 	return count;
 }
 
+static bool is_below(const struct node *n, const struct node *dir)
+{
+	for (n = n->parent; n; n = n->parent) {
+		if (n == dir)
+			return true;
+	}
+	return false;
+}
+
 bool fs_has_local_below_locked(struct fs *fs, const struct node *dir)
 {
 	const struct file *f;
-	const struct node *n;
 
 	DL_FOREACH(fs->files, f)
 	{
-		for (n = f->node->parent; n; n = n->parent) {
-			if (n == dir)
-				return true;
-		}
+		if (is_below(f->node, dir))
+			return true;
 	}
 	return false;
+}
+
+int file_nodes_below(struct fs *fs, const struct node *dir, struct node ***list,
+		     size_t *count)
+{
+	struct node **nodes;
+	struct file *f;
+	size_t n = 0;
+
+	lock_acquire(&fs->tree.lock);
+	DL_COUNT(fs->files, f, n);
+	nodes = calloc(n + 1, sizeof(struct node *));
+	n = 0;
+	DL_FOREACH(fs->files, f)
+	{
+		if (!nodes || !is_below(f->node, dir))
+			continue;
+		tree_pin_locked(f->node);
+		nodes[n++] = f->node;
+	}
+	lock_release(&fs->tree.lock);
+	*list = nodes;
+	*count = n;
+	return nodes ? 0 : -ENOMEM;
 }
 
 /* -- generations ------------------------------------------------------------- */

@@ -99,6 +99,11 @@ struct node *handle_node(const struct handle *h);
 /** Is there an open or staged file below the folder? */
 bool fs_has_local_below_locked(struct fs *fs, const struct node *dir)
 	ACK_REQUIRES(fs->tree.lock);
+/** Their nodes, pinned. *list is the caller's (free). @return 0 or -ENOMEM */
+int file_nodes_below(struct fs *fs, const struct node *dir, struct node ***list,
+		     size_t *count);
+/** Do all generations of the node's file have this key? */
+bool file_has_key(struct fs *fs, struct node *n, const char *key);
 
 /* -- for change.c and recovery: with the node pinned --------------------------- */
 

@@ -220,6 +220,30 @@ int file_rekey(struct fs *fs, struct node *n, const char *new_key)
 	return rc;
 }
 
+bool file_has_key(struct fs *fs, struct node *n, const char *key)
+{
+	struct file *f = file_of_node(fs, n);
+	struct generation *g;
+	char has[1024];
+	bool same = true;
+
+	if (!f)
+		return true;
+	lock_acquire(&f->lock);
+	LL_FOREACH(f->older, g)
+	{
+		staging_key(g->staging, has);
+		same = same && strcmp(has, key) == 0;
+	}
+	if (f->now) {
+		staging_key(f->now, has);
+		same = same && strcmp(has, key) == 0;
+	}
+	lock_release(&f->lock);
+	file_put(f);
+	return same;
+}
+
 void file_renamed(struct fs *fs, struct node *n)
 {
 	struct file *f = file_of_node(fs, n);

@@ -1,41 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rename(2).
+ * rename(2) of a file; of a folder: rename_folder.c.
  *
- * A file that is not stored yet takes its new name with it: its upload goes there
+ * One that is not stored yet takes its new name with it: its upload goes there
  * alone.  A stored one is copied and deleted on the server's side
- * (upload/mover), behind everything that was begun on either key.  A folder is all
- * its objects, each by these rules; the sources are deleted together when every copy
- * is stored, so that a rename that fails half way has lost nothing.
+ * (upload/mover), behind everything that was begun on either key.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/change.h"
-#include "fs/file.h"
+#include "fs/rename_impl.h"
+
 #include "state/cbvars.h"
 #include "upload/mover.h"
 #include "upload/objects.h"
 #include "util/clock.h"
 #include "util/log.h"
-#include "util/thread.h"
-
-#define FOLDER_THREADS 16
-
-struct rename {
-	struct fs *fs;
-	struct node *n;      /* pinned */
-	struct node *target; /* pinned; NULL: the name was free */
-	uint64_t old_parent, new_parent;
-	char old_name[256], new_name[256];
-	char src[1024], dst[1024];
-	int64_t intent;      /* of the staged bytes; 0: none */
-	int64_t move_intent; /* of the object; until what waited under the new
-				name is gone */
-	struct fs_done done;
-};
 
 /* Rows of several staged files, or a row and an object: a crash in between must
  * not leave a part under each name. */
@@ -54,7 +35,7 @@ static void begin_intent(struct rename *r)
 	}
 }
 
-static void rename_done(struct rename *r, int rc)
+void rename_done(struct rename *r, int rc)
 {
 	struct fs *fs = r->fs;
 	struct fs_done done = r->done;
@@ -79,7 +60,7 @@ static void rename_dropped(void *arg)
 }
 
 /* The tree follows: what had the new name has none any more. */
-static int move_node(struct rename *r)
+int rename_move_node(struct rename *r)
 {
 	struct fs *fs = r->fs;
 	struct node *dir;
@@ -133,10 +114,8 @@ static bool is_staged(struct fs *fs, struct node *n)
 	return staged;
 }
 
-/* The node's object, copied to dst; its new identity into the node.
- * intent: the source goes too; see object_move. */
-static int move_object(struct fs *fs, struct node *n, const char *src,
-		       const char *dst, int64_t *intent)
+int rename_copy(struct fs *fs, struct node *n, const char *src, const char *dst,
+		int64_t *intent, struct object_id *out)
 {
 	struct object_move m = {.src = src,
 				.dst = dst,
@@ -145,7 +124,7 @@ static int move_object(struct fs *fs, struct node *n, const char *src,
 				.intent = intent};
 	struct staging_props props = {0};
 	struct oss_props p;
-	struct object_id id, now;
+	struct object_id id;
 	struct oss_reply reply = {0};
 	bool dirty, known;
 	int rc = 0;
@@ -153,6 +132,7 @@ static int move_object(struct fs *fs, struct node *n, const char *src,
 	lock_acquire(&fs->tree.lock);
 	node_object_id(n, &id);
 	dirty = n->meta_dirty;
+	n->meta_dirty = false; /* another change from here on is its own */
 	known = n->stored;
 	lock_release(&fs->tree.lock);
 	fill_inputs(fs, n, &m);
@@ -166,26 +146,47 @@ static int move_object(struct fs *fs, struct node *n, const char *src,
 		m.props = &p;
 	}
 	if (rc == 0)
-		rc = uploader_move(fs->d.uploader, &m, &now, &reply);
+		rc = uploader_move(fs->d.uploader, &m, out, &reply);
 	staging_props_release(&props);
-	if (rc < 0) {
-		if (rc != -ENOENT)
-			fs_log_failure("renaming an object", src, &reply, rc);
-		return rc;
-	}
-	lock_acquire(&fs->tree.lock);
-	rc = node_set_object(n, &now);
-	if (dirty)
-		n->meta_dirty = false;
-	n->fresh_until_ms = clock_mono_ms() + fs->conf.ttl_ms;
-	lock_release(&fs->tree.lock);
-	if (dirty)
+	if (rc == 0 && dirty)
 		metachange_remove(fs->d.db, src);
+	if (rc == 0)
+		return 0;
+	if (rc != -ENOENT)
+		fs_log_failure("renaming an object", src, &reply, rc);
+	lock_acquire(&fs->tree.lock);
+	n->meta_dirty |= dirty;
+	if (rc == -ESTALE) /* others have changed it: ask at the next look */
+		n->fresh_until_ms = 0;
+	lock_release(&fs->tree.lock);
 	return rc;
 }
 
+int rename_note_copy(struct fs *fs, struct node *n, const struct object_id *now)
+{
+	int rc;
+
+	lock_acquire(&fs->tree.lock);
+	rc = node_set_object(n, now);
+	n->fresh_until_ms = clock_mono_ms() + fs->conf.ttl_ms;
+	tree_changed_locked(&fs->tree, n);
+	lock_release(&fs->tree.lock);
+	return rc;
+}
+
+/* The node's object, copied to dst; its new identity into the node.
+ * intent: the source goes too; see object_move. */
+static int move_object(struct fs *fs, struct node *n, const char *src,
+		       const char *dst, int64_t *intent)
+{
+	struct object_id now;
+	int rc = rename_copy(fs, n, src, dst, intent, &now);
+
+	return rc < 0 ? rc : rename_note_copy(fs, n, &now);
+}
+
 /* Open bytes that lean on the object follow it. */
-static void rebase_staged(struct fs *fs, struct node *n, const char *dst)
+void rename_rebase(struct fs *fs, struct node *n, const char *dst)
 {
 	struct staging *s = file_staging(fs, n);
 	struct staging_base base = {0};
@@ -206,14 +207,7 @@ static void rebase_staged(struct fs *fs, struct node *n, const char *dst)
 	staging_put(s);
 }
 
-/* What the object is to the staged bytes of its node. */
-struct stake {
-	bool is_staged;
-	bool is_closed; /* they will replace it, whatever happens */
-	bool leans;     /* they show a part of it */
-};
-
-static struct stake find_stake(struct fs *fs, struct node *n)
+struct stake rename_stake(struct fs *fs, struct node *n)
 {
 	struct staging *s = file_staging(fs, n);
 	struct stake k = {false, false, false};
@@ -237,7 +231,7 @@ static void finish(struct rename *r, int rc)
 	/* At once: the upload under the new name may end any moment, and must
 	   find its node there. */
 	if (rc == 0)
-		rc = move_node(r);
+		rc = rename_move_node(r);
 	if (rc == 0 && r->target && file_unlinked(fs, r->target)) {
 		/* An upload of it is let finish: under the name of the new. */
 		lock_acquire(&fs->tree.lock);
@@ -299,7 +293,7 @@ static void rename_file_run(void *arg)
 {
 	struct rename *r = arg;
 	struct fs *fs = r->fs;
-	const struct stake k = find_stake(fs, r->n);
+	const struct stake k = rename_stake(fs, r->n);
 	bool on_oss, is_own, moves;
 	int rc = 0, rekeyed;
 
@@ -316,7 +310,7 @@ static void rename_file_run(void *arg)
 	if (rc == -ENOENT && k.is_staged)
 		rc = k.leans ? find_moved(r) : 0;
 	if (rc == 0 && k.leans)
-		rebase_staged(fs, r->n, r->dst);
+		rename_rebase(fs, r->n, r->dst);
 	if (rc == 0) {
 		rekeyed = file_rekey(fs, r->n, r->dst);
 		if (rekeyed < 0 && rekeyed != -ENOENT)
@@ -391,269 +385,6 @@ int fs_rename_again(struct fs *fs, const struct intent *i)
 	else
 		free(r);
 	return rc;
-}
-
-/* -- a folder --------------------------------------------------------------------------- */
-
-struct folder_item {
-	char *key;
-	struct object_id id;
-	bool moved;
-};
-
-struct folder {
-	struct rename *r;
-	struct folder_item *items;
-	size_t count, cap;
-	_Atomic size_t next;
-	_Atomic int rc;
-};
-
-static int folder_add(struct folder *f, const struct oss_list_entry *e)
-{
-	struct folder_item *item;
-
-	if (f->count == f->cap) {
-		size_t cap = f->cap ? f->cap * 2 : 256;
-		struct folder_item *items =
-			realloc(f->items, cap * sizeof(*items));
-
-		if (!items)
-			return -ENOMEM;
-		f->items = items;
-		f->cap = cap;
-	}
-	item = &f->items[f->count];
-	memset(item, 0, sizeof(*item));
-	item->key = str_dup(e->key);
-	if (!item->key)
-		return -ENOMEM;
-	memcpy(item->id.etag, e->etag, sizeof(item->id.etag));
-	item->id.size = e->size;
-	item->id.modified_ms = e->modified_ms;
-	f->count++;
-	return 0;
-}
-
-static int folder_list(struct folder *f)
-{
-	struct fs *fs = f->r->fs;
-	AUTO_FREE char *token = NULL;
-	int rc = 0;
-
-	do {
-		struct oss_list_page page = {0};
-		const struct oss_list l = {.prefix = f->r->src, .token = token};
-		struct oss_ctl ctl = fs_ctl(fs);
-
-		rc = fs->d.store.ops->list(fs->d.store.self, &l, &ctl, &page);
-		if (rc < 0)
-			fs_log_failure("listing a folder to rename", f->r->src,
-				       &page.reply, rc);
-		for (size_t i = 0; rc == 0 && i < page.count; i++)
-			rc = folder_add(f, &page.entries[i]);
-		free(token);
-		token = take_ptr(page.next_token);
-		oss_list_page_release(&page);
-	} while (rc == 0 && token);
-	return rc;
-}
-
-static int new_key_of(const struct rename *r, const char *key, char out[1024])
-{
-	const char *rest = key + strlen(r->src);
-
-	if (strlen(r->dst) + strlen(rest) > OSS_KEY_MAX)
-		return -ENAMETOOLONG;
-	memcpy(out, r->dst, strlen(r->dst));
-	memcpy(out + strlen(r->dst), rest, strlen(rest) + 1);
-	return 0;
-}
-
-static int move_item(struct folder *f, struct folder_item *item)
-{
-	struct fs *fs = f->r->fs;
-	struct object_move m = {.src = item->key,
-				.src_id = item->id.etag[0] ? &item->id : NULL,
-				.process = ""};
-	struct oss_reply reply = {0};
-	struct object_id now;
-	struct node *n;
-	char dst[1024];
-	bool moved = false;
-	int rc = new_key_of(f->r, item->key, dst);
-
-	if (rc < 0)
-		return rc;
-	lock_acquire(&fs->tree.lock);
-	n = fs_node_of_key_locked(fs, item->key);
-	if (n)
-		tree_pin_locked(n);
-	lock_release(&fs->tree.lock);
-	if (n && n->kind != NODE_DIR && (n->stored || n->meta_dirty)) {
-		rc = move_object(fs, n, item->key, dst, NULL);
-		moved = true;
-	} else {
-		m.dst = dst;
-		rc = uploader_move(fs->d.uploader, &m, &now, &reply);
-		if (rc < 0)
-			fs_log_failure("renaming an object of a folder",
-				       item->key, &reply, rc);
-	}
-	lock_acquire(&fs->tree.lock);
-	if (rc == 0 && n && !moved && n->kind == NODE_DIR)
-		rc = node_set_object(n, &now);
-	if (n)
-		tree_unpin_locked(&fs->tree, n);
-	lock_release(&fs->tree.lock);
-	item->moved = rc == 0;
-	return rc;
-}
-
-static void *folder_main(void *arg)
-{
-	struct folder *f = arg;
-	size_t i;
-
-	while (atomic_load(&f->rc) == 0 &&
-	       (i = atomic_fetch_add(&f->next, 1)) < f->count) {
-		int rc = move_item(f, &f->items[i]);
-
-		if (rc < 0)
-			atomic_store(&f->rc, rc);
-	}
-	return NULL;
-}
-
-static int folder_copy(struct folder *f)
-{
-	pthread_t threads[FOLDER_THREADS];
-	size_t started = 0;
-
-	while (started + 1 < f->count && started < ARRAY_LEN(threads) &&
-	       thread_start(&threads[started], "ackfs-mv", folder_main, f) == 0)
-		started++;
-	folder_main(f);
-	for (size_t i = 0; i < started; i++)
-		pthread_join(threads[i], NULL);
-	return atomic_load(&f->rc);
-}
-
-static int folder_delete(struct folder *f)
-{
-	struct fs *fs = f->r->fs;
-	const char **keys = calloc(f->count + 1, sizeof(*keys));
-	int rc = keys ? 0 : -ENOMEM;
-
-	for (size_t i = 0; keys && i < f->count; i++)
-		keys[i] = f->items[i].key;
-	for (size_t at = 0; rc == 0 && at < f->count; at += OSS_DELETE_MAX) {
-		size_t n = f->count - at;
-		struct oss_reply reply = {0};
-		struct oss_ctl ctl = fs_ctl(fs);
-
-		if (n > OSS_DELETE_MAX)
-			n = OSS_DELETE_MAX;
-		rc = fs->d.store.ops->remove_many(fs->d.store.self, keys + at,
-						  n, &ctl, NULL, &reply);
-		if (rc < 0)
-			fs_log_failure(
-				"deleting a renamed folder's old objects",
-				f->r->src, &reply, rc);
-	}
-	free(keys);
-	return rc;
-}
-
-/* Files below that are staged: open, held, or retrying. */
-static int rekey_below(struct fs *fs, struct node *dir, const struct rename *r)
-{
-	struct node *c, *next;
-	int rc = 0;
-
-	lock_acquire(&fs->tree.lock);
-	c = dir->children;
-	if (c)
-		tree_pin_locked(c);
-	lock_release(&fs->tree.lock);
-	while (c) {
-		char key[1024], dst[1024];
-
-		lock_acquire(&fs->tree.lock);
-		if (fs_key_locked(fs, c, key) < 0)
-			key[0] = '\0';
-		lock_release(&fs->tree.lock);
-		if (rc == 0 && key[0] && c->kind == NODE_DIR)
-			rc = rekey_below(fs, c, r);
-		else if (rc == 0 && key[0] && c->file)
-			rc = new_key_of(r, key, dst);
-		if (rc == 0 && key[0] && c->kind != NODE_DIR && c->file) {
-			rebase_staged(fs, c, dst);
-			rc = file_rekey(fs, c, dst);
-			rc = rc == -ENOENT ? 0 : rc;
-		}
-		lock_acquire(&fs->tree.lock);
-		next = c->next;
-		if (next)
-			tree_pin_locked(next);
-		tree_unpin_locked(&fs->tree, c);
-		lock_release(&fs->tree.lock);
-		c = next;
-	}
-	return rc;
-}
-
-static void renamed_below(struct fs *fs, struct node *dir)
-{
-	struct node *c, *next;
-
-	lock_acquire(&fs->tree.lock);
-	c = dir->children;
-	if (c)
-		tree_pin_locked(c);
-	lock_release(&fs->tree.lock);
-	while (c) {
-		if (c->kind == NODE_DIR)
-			renamed_below(fs, c);
-		else if (c->file)
-			file_renamed(fs, c);
-		lock_acquire(&fs->tree.lock);
-		next = c->next;
-		if (next)
-			tree_pin_locked(next);
-		tree_unpin_locked(&fs->tree, c);
-		lock_release(&fs->tree.lock);
-		c = next;
-	}
-}
-
-static void rename_folder_run(void *arg)
-{
-	struct rename *r = arg;
-	struct folder f = {.r = r};
-	struct fs *fs = r->fs;
-	int rc = 0;
-
-	if (r->target)
-		rc = listing_is_empty(fs, r->target->ino);
-	if (rc == 0)
-		rc = folder_list(&f);
-	if (rc == 0 && f.count)
-		rc = folder_copy(&f);
-	if (rc == 0)
-		rc = rekey_below(fs, r->n, r);
-	if (rc == 0 && f.count)
-		rc = folder_delete(&f);
-	if (rc == 0)
-		rc = move_node(r);
-	if (rc == 0 && cbvars_any(fs->d.db))
-		cbvars_move(fs->d.db, r->src, r->dst);
-	if (rc == 0)
-		renamed_below(fs, r->n);
-	for (size_t i = 0; i < f.count; i++)
-		free(f.items[i].key);
-	free(f.items);
-	rename_done(r, rc);
 }
 
 /* -- the call ------------------------------------------------------------------------------ */
