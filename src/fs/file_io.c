@@ -322,7 +322,7 @@ static int read_object(struct handle *h, uint64_t off, size_t len,
 		rc = handle_source(h, &s);
 		if (rc == -ENODATA)
 			return 0; /* nothing stored, nothing staged: empty */
-		if (rc < 0)
+		if (rc < 0 || !s)
 			return rc;
 		rc = reader_read(s->reader, s->pos, off, len, &out->view,
 				 &reply);
