@@ -155,10 +155,10 @@ struct stale {
 static int gather_stale_locked(struct fs *fs, struct node *top,
 			       struct stale **list) ACK_REQUIRES(fs->tree.lock)
 {
-	struct node *n, *tmp, *up;
+	struct node *n, *up;
 
-	HASH_ITER(by_ino, fs->tree.inos, n, tmp)
-	{
+	for (n = tree_next_locked(&fs->tree, NULL); n;
+	     n = tree_next_locked(&fs->tree, n)) {
 		struct stale *one;
 		size_t len;
 

@@ -332,13 +332,13 @@ void fs_schedule_meta(struct fs *fs, struct node *n)
 
 void fs_flush_meta(struct fs *fs)
 {
-	struct node *n, *tmp, **list;
+	struct node *n, **list;
 	size_t count = 0, i;
 
 	lock_acquire(&fs->tree.lock);
-	list = calloc(fs->tree.count + 1, sizeof(struct node *));
-	HASH_ITER(by_ino, fs->tree.inos, n, tmp)
-	{
+	list = calloc(fs->tree.inos.count + 1, sizeof(struct node *));
+	for (n = tree_next_locked(&fs->tree, NULL); n;
+	     n = tree_next_locked(&fs->tree, n)) {
 		if (list && n->meta_dirty) {
 			tree_pin_locked(n);
 			n->meta_scheduled = false;

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Nodes hang in two hash tables: by inode number, and by (folder, name).  The
- * key of the second is the folder's address and the name, gathered into a
- * small buffer, so that a node pays for one handle a table and nothing more.
- */
 #include "fs/tree.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -25,50 +21,19 @@ struct tomb {
 	char name[];
 };
 
-struct name_key {
-	struct node *dir;
-	char name[256];
-};
-
-static unsigned name_key_len(const char *name)
-{
-	return (unsigned)(offsetof(struct name_key, name) + strlen(name));
-}
-
-static bool name_key_fill(struct name_key *k, struct node *dir,
-			  const char *name)
-{
-	size_t len = strlen(name);
-
-	if (len >= sizeof(k->name))
-		return false;
-	k->dir = dir;
-	memcpy(k->name, name, len + 1);
-	return true;
-}
-
-/* A node's name lives at the end of its hash key: one allocation for both. */
-static struct name_key *key_of(struct node *n)
-{
-	return (struct name_key *)(void *)(n->name -
-					   offsetof(struct name_key, name));
-}
-
 static int hang_in(struct tree *t, struct node *n, struct node *dir,
 		   const char *name)
 {
-	struct name_key *k = malloc(name_key_len(name) + 1);
+	char *copy = strdup(name);
 
-	if (!k)
+	if (!copy)
 		return -ENOMEM;
-	k->dir = dir;
-	memcpy(k->name, name, strlen(name) + 1);
-	HASH_ADD_KEYPTR(by_name, t->names, k, name_key_len(name), n);
-	if (!n->by_name.tbl) {
-		free(k);
+	n->name_hash = index_hash_name(dir, name);
+	if (index_add(&t->names, n) < 0) {
+		free(copy);
 		return -ENOMEM;
 	}
-	n->name = k->name;
+	n->name = copy;
 	n->parent = dir;
 	DL_PREPEND(dir->children, n);
 	return 0;
@@ -76,14 +41,11 @@ static int hang_in(struct tree *t, struct node *n, struct node *dir,
 
 static void take_out(struct tree *t, struct node *n)
 {
-	struct name_key *k = key_of(n);
-
-	HASH_DELETE(by_name, t->names, n);
+	index_remove(&t->names, n);
 	DL_DELETE(n->parent->children, n);
-	n->by_name.tbl = NULL;
 	n->parent = n->prev = n->next = NULL;
+	free(n->name);
 	n->name = NULL;
-	free(k);
 }
 
 static struct node *node_new(struct tree *t, enum node_kind kind)
@@ -107,12 +69,10 @@ static struct node *node_new(struct tree *t, enum node_kind kind)
 		n->mode = S_IFREG | t->file_mode;
 		break;
 	}
-	HASH_ADD(by_ino, t->inos, ino, sizeof(n->ino), n);
-	if (!n->by_ino.tbl) {
+	if (index_add(&t->inos, n) < 0) {
 		free(n);
 		return NULL;
 	}
-	t->count++;
 	return n;
 }
 
@@ -129,11 +89,10 @@ static void tombs_free(struct node *dir)
 
 static void node_free(struct tree *t, struct node *n)
 {
-	HASH_DELETE(by_ino, t->inos, n);
+	index_remove(&t->inos, n);
 	tombs_free(n);
 	free(n->version_id);
 	free(n);
-	t->count--;
 }
 
 int tree_init(struct tree *t, uint32_t uid, uint32_t gid, uint32_t file_mode,
@@ -141,6 +100,8 @@ int tree_init(struct tree *t, uint32_t uid, uint32_t gid, uint32_t file_mode,
 {
 	memset(t, 0, sizeof(*t));
 	lock_init(&t->lock, LOCK_TREE);
+	index_init(&t->inos, INDEX_INO);
+	index_init(&t->names, INDEX_NAME);
 	t->next_ino = TREE_ROOT;
 	t->uid = uid;
 	t->gid = gid;
@@ -158,39 +119,44 @@ int tree_init(struct tree *t, uint32_t uid, uint32_t gid, uint32_t file_mode,
 
 void tree_release(struct tree *t)
 {
-	struct node *n, *tmp;
+	struct node *n, *next;
 
-	/* Names first: a child's name refers to its folder. */
-	HASH_ITER(by_ino, t->inos, n, tmp)
-	{
-		if (n->parent)
-			take_out(t, n);
+	for (n = index_next(&t->inos, NULL); n; n = next) {
+		next = index_next(&t->inos, n);
+		tombs_free(n);
+		free(n->version_id);
+		free(n->name);
+		free(n);
 	}
-	HASH_ITER(by_ino, t->inos, n, tmp)
-	{
-		node_free(t, n);
-	}
+	index_release(&t->inos);
+	index_release(&t->names);
 	t->root = NULL;
 	lock_destroy(&t->lock);
 }
 
+struct node *tree_next_locked(struct tree *t, const struct node *n)
+{
+	return index_next(&t->inos, n);
+}
+
 struct node *tree_by_ino_locked(struct tree *t, uint64_t ino)
 {
-	struct node *n = NULL;
+	struct node *n = index_chain(&t->inos, index_hash_ino(ino));
 
-	HASH_FIND(by_ino, t->inos, &ino, sizeof(ino), n);
+	while (n && n->ino != ino)
+		n = n->link[INDEX_INO];
 	return n;
 }
 
 struct node *tree_child_locked(struct tree *t, struct node *dir,
 			       const char *name)
 {
-	struct node *n = NULL;
-	struct name_key k = {0};
+	uint32_t hash = index_hash_name(dir, name);
+	struct node *n = index_chain(&t->names, hash);
 
-	if (!name_key_fill(&k, dir, name))
-		return NULL;
-	HASH_FIND(by_name, t->names, &k, name_key_len(name), n);
+	while (n && (n->name_hash != hash || n->parent != dir ||
+		     strcmp(n->name, name) != 0))
+		n = n->link[INDEX_NAME];
 	return n;
 }
 
@@ -266,22 +232,23 @@ static bool is_evictable(const struct node *n)
 
 void tree_shrink_locked(struct tree *t, size_t keep)
 {
-	struct node *n, *tmp;
+	struct node *n, *next;
 
-	if (t->count <= keep)
+	if (t->inos.count <= keep || t->inos.count < t->shrink_at)
 		return;
-	HASH_ITER(by_ino, t->inos, n, tmp)
-	{
+	for (n = tree_next_locked(t, NULL); n; n = next) {
 		struct node *dir = n->parent;
 
+		next = tree_next_locked(t, n);
 		if (!is_evictable(n))
 			continue;
 		dir->listed_until_ms = 0;
 		take_out(t, n);
 		node_free(t, n);
-		if (t->count <= keep / 2)
+		if (t->inos.count <= keep / 2)
 			return;
 	}
+	t->shrink_at = t->inos.count + keep / 4;
 }
 
 int tree_path_locked(struct tree *t, const struct node *n, char *out,

@@ -21,8 +21,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#include <uthash.h>
-
+#include "fs/index.h"
 #include "state/cblog.h"
 #include "util/lock.h"
 
@@ -55,6 +54,8 @@ struct node {
 	char *name;
 	struct node *parent; /* NULL: the root, or unlinked */
 	struct node *children, *prev, *next;
+	struct node *link[INDEX_KINDS]; /* index.c */
+	uint32_t name_hash;
 
 	uint32_t mode; /* with type bits */
 	uint32_t uid, gid;
@@ -76,19 +77,15 @@ struct node {
 	uint32_t listing;        /* the last listing that named it */
 	uint32_t opens_etag;     /* hash of the ETag of the last open, for
 				    the kernel's page cache */
-
-	UT_hash_handle by_ino;
-	UT_hash_handle by_name;
 };
 
 struct tree {
 	struct lock lock;
 	struct node *root;
-	struct node *inos;  /* uthash */
-	struct node *names; /* uthash by (parent, name) */
+	struct index inos, names;
 	uint64_t next_ino;
-	uint64_t change; /* rises with each local change */
-	size_t count;
+	uint64_t change;  /* rises with each local change */
+	size_t shrink_at; /* do not look for what can go below this many */
 	/* What a new node looks like before its metadata is seen. */
 	uint32_t uid, gid, file_mode, dir_mode;
 };
@@ -97,6 +94,9 @@ int tree_init(struct tree *t, uint32_t uid, uint32_t gid, uint32_t file_mode,
 	      uint32_t dir_mode);
 void tree_release(struct tree *t);
 
+/** All nodes, in no order: NULL gives the first, NULL comes behind the last. */
+struct node *tree_next_locked(struct tree *t, const struct node *n)
+	ACK_REQUIRES(t->lock);
 struct node *tree_by_ino_locked(struct tree *t, uint64_t ino)
 	ACK_REQUIRES(t->lock);
 struct node *tree_child_locked(struct tree *t, struct node *dir,
@@ -117,8 +117,8 @@ void tree_forget_locked(struct tree *t, struct node *n, uint64_t nlookup)
 	ACK_REQUIRES(t->lock);
 void tree_pin_locked(struct node *n);
 void tree_unpin_locked(struct tree *t, struct node *n) ACK_REQUIRES(t->lock);
-/** Free cached entries that nothing holds, other folders' first, when there
- *  are more than `keep` nodes. */
+/** Free cached entries that nothing holds when there are more than `keep` nodes.
+ *  Where nearly all are held it looks again only when there are many more. */
 void tree_shrink_locked(struct tree *t, size_t keep) ACK_REQUIRES(t->lock);
 
 /**

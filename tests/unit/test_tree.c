@@ -148,9 +148,9 @@ static void shrinking_drops_cached_names_and_nothing_that_is_held(void **state)
 		add(t, dir, name, NODE_FILE);
 	}
 	tree_shrink_locked(t, 2000);
-	assert_int_equal(t->count, 1003);
+	assert_int_equal(t->inos.count, 1003);
 	tree_shrink_locked(t, 100);
-	assert_true(t->count <= 100);
+	assert_true(t->inos.count <= 100);
 	assert_ptr_equal(tree_child_locked(t, dir, "held"), held);
 	assert_int_equal(dir->listed_until_ms, 0);
 }
