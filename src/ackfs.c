@@ -2,9 +2,9 @@
 /*
  * ackfs: mount an OSS bucket.  Command line, signals, lifetime.
  *
- * In the background mode the process forks before it starts a thread; the parent waits
- * on a pipe until the mount answers, and exits with its status: mistakes reach the
- * terminal.
+ * In the background mode the process forks before it starts a thread; the
+ * parent waits on a pipe until the mount answers, and exits with its status:
+ * mistakes reach the terminal.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +40,7 @@ struct daemon {
 	sigset_t set;
 };
 
-/* -- background -------------------------------------------------------------------- */
+/* -- background ------------------------------------------------------------ */
 
 static _Noreturn void wait_for_child(int fd, pid_t child)
 {
@@ -126,7 +126,7 @@ static int open_log(const struct daemon *d)
 	return rc;
 }
 
-/* -- signals ------------------------------------------------------------------------- */
+/* -- signals --------------------------------------------------------------- */
 
 static void toggle_debug(void)
 {
@@ -197,7 +197,7 @@ static void block_signals(struct daemon *d)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* -- lifetime ------------------------------------------------------------------------- */
+/* -- lifetime -------------------------------------------------------------- */
 
 static int finish(struct daemon *d, int rc)
 {

@@ -32,7 +32,7 @@ struct house {
 	int fd;           /* [log] callbacks; -1: none */
 };
 
-/* -- the callbacks' log file ------------------------------------------------------- */
+/* -- the callbacks' log file ----------------------------------------------- */
 
 static int open_file(const struct house *h, int *fd)
 {
@@ -81,7 +81,7 @@ int house_reopen(struct house *h)
 	return 0;
 }
 
-/* -- retention ------------------------------------------------------------------------ */
+/* -- retention ------------------------------------------------------------- */
 
 struct stale {
 	int64_t id;
@@ -205,7 +205,7 @@ static void round_run(void *arg)
 		log_warn("house: no memory for a timer: no more rounds");
 }
 
-/* -- life ------------------------------------------------------------------------------- */
+/* -- life ------------------------------------------------------------------ */
 
 int house_new(const struct conf *conf, struct db *db,
 	      struct staging_store *staging, struct keyq *queue,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * Housekeeping of a running mount: the callbacks' log file, and what grows too old
- * or too large in the state folder.
+ * Housekeeping of a running mount: the callbacks' log file, and what grows too
+ * old or too large in the state folder.
  *
  * Layer    main.
  */

@@ -86,7 +86,7 @@ static const char usage[] =
 
 #define DEFAULT_CONFIG "/etc/ackfs/ackfs.conf"
 
-/* -- -o ------------------------------------------------------------------------------- */
+/* -- -o -------------------------------------------------------------------- */
 
 struct words {
 	char **items;
@@ -246,7 +246,7 @@ static int load_config(struct options *o)
 	return rc < 0 ? -EINVAL : 0;
 }
 
-/* -- BUCKET[:/PREFIX] MOUNTPOINT ------------------------------------------------------- */
+/* -- BUCKET[:/PREFIX] MOUNTPOINT ------------------------------------------- */
 
 static int set_key(struct options *o, const char *key, const char *value)
 {
@@ -307,7 +307,7 @@ static int check_only(struct options *o)
 	return 0;
 }
 
-/* -- the whole line ---------------------------------------------------------------------- */
+/* -- the whole line -------------------------------------------------------- */
 
 static const struct option long_options[] = {
 	{"help",         no_argument,       NULL, 'h'},

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * The command line of ackfs: BUCKET[:/PREFIX] MOUNTPOINT [-o OPTS] and the flags
- * that FUSE's users expect.
+ * The command line of ackfs: BUCKET[:/PREFIX] MOUNTPOINT [-o OPTS] and the
+ * flags that FUSE's users expect.
  *
  * Layer    main.
  */
@@ -24,8 +24,8 @@ struct options {
 };
 
 /**
- * Parse, load the configuration, check what can be checked without the
- * network.  Errors and help go to stderr and stdout.
+ * Parse, load the configuration, check what can be checked without the network.
+ * Errors and help go to stderr and stdout.
  * @return 0: go on; 1: done (help, version); -EINVAL: refused
  */
 int options_parse(int argc, char **argv, struct options *out);

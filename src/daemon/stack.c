@@ -71,7 +71,7 @@ static int or_fail(const struct stack *s, int rc, const char *what)
 	return rc < 0 ? fail(s, rc, what, NULL) : 0;
 }
 
-/* -- state ------------------------------------------------------------------------- */
+/* -- state ----------------------------------------------------------------- */
 
 static int build_state(struct stack *s)
 {
@@ -97,7 +97,7 @@ static int build_state(struct stack *s)
 	return rc < 0 ? fail(s, rc, s->state_path, NULL) : 0;
 }
 
-/* -- oss --------------------------------------------------------------------------- */
+/* -- oss ------------------------------------------------------------------- */
 
 static int reread_keys(void *arg, char **id, char **secret, char **token)
 {
@@ -170,7 +170,7 @@ static int build_oss(struct stack *s)
 	return probe(s);
 }
 
-/* -- callback ------------------------------------------------------------------------- */
+/* -- callback -------------------------------------------------------------- */
 
 static void log_lines(char *lines)
 {
@@ -198,7 +198,7 @@ static int build_rules(struct stack *s)
 	return mime_load(MIME_TYPES, &s->mime);
 }
 
-/* -- upload, download, fs ------------------------------------------------------------- */
+/* -- upload, download, fs -------------------------------------------------- */
 
 static int build_workers(struct stack *s)
 {
@@ -409,7 +409,7 @@ void stack_reload(struct stack *s)
 	uploader_retry_now(s->uploader, NULL);
 }
 
-/* -- the end -------------------------------------------------------------------------- */
+/* -- the end --------------------------------------------------------------- */
 
 size_t stack_left(struct stack *s)
 {

@@ -27,8 +27,8 @@ struct mount *stack_mount(struct stack *s);
 /** SIGHUP: access keys, log file; uploads that wait for new keys go on. */
 void stack_reload(struct stack *s);
 /**
- * No new opens for writing; held files go up; wait until nothing is on its
- * way or open, at most drain_timeout, with progress in the log each second.
+ * No new opens for writing; held files go up; wait until nothing is on its way
+ * or open, at most drain_timeout, with progress in the log each second.
  * @param serving  the mount still answers: open files may be closed yet
  */
 void stack_drain(struct stack *s, bool serving);

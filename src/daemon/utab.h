@@ -3,10 +3,10 @@
  * @file
  * So that umount(8) waits for the uploads.
  *
- * For root it asks the kernel for the type alone, is told "fuse", and passes over
- * umount.fuse.ackfs, unless libmount's own table (/run/mount/utab) has an
- * entry for the mount.  mount(8) makes one for options such as _netdev; here one is made
- * in any case.
+ * For root it asks the kernel for the type alone, is told "fuse", and passes
+ * over umount.fuse.ackfs, unless libmount's own table (/run/mount/utab) has an
+ * entry for the mount.  mount(8) makes one for options such as _netdev; here
+ * one is made in any case.
  *
  * Layer    main.
  */

@@ -11,7 +11,7 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-/* -- folders' markers and symlinks: small objects, no callback ------------------------ */
+/* -- folders' markers and symlinks: small objects, no callback ------------- */
 
 struct text_source {
 	const char *text;
@@ -249,7 +249,7 @@ int fs_readlink(struct fs *fs, uint64_t ino, char *out, size_t size)
 	return 0;
 }
 
-/* -- removing --------------------------------------------------------------------------- */
+/* -- removing -------------------------------------------------------------- */
 
 struct removal {
 	struct fs *fs;

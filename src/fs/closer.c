@@ -30,7 +30,7 @@ struct closer {
 	_Atomic uint64_t blind;
 };
 
-/* -- /proc files ------------------------------------------------------------ */
+/* -- /proc files ----------------------------------------------------------- */
 
 static int read_small(const char *path, char *out, size_t size)
 {
@@ -119,7 +119,7 @@ bool process_is_killed(pid_t tid)
 	return has_sigkill(text, "SigPnd:") || has_sigkill(text, "ShdPnd:");
 }
 
-/* -- what may block, on a thread of its own ---------------------------------- */
+/* -- what may block, on a thread of its own -------------------------------- */
 
 /* Shared by the asking thread and its helper; the last one frees it. */
 struct probe {
@@ -245,8 +245,8 @@ static void probe_descriptors(struct probe *p)
 /*
  * The signal that ends a task; 0: none.  Only of one that is exiting: its stat
  * does not block (fuse-facts 1), so it is read here and not by a helper, whose
- * limit a busy machine can miss.  exit_code is the last of stat's 52 fields; the
- * name may hold blanks.
+ * limit a busy machine can miss.  exit_code is the last of stat's 52 fields;
+ * the name may hold blanks.
  */
 static int exit_signal(pid_t tid)
 {
@@ -268,15 +268,15 @@ static int exit_signal(pid_t tid)
 	return (int)(code & 0x7f);
 }
 
-/* -- the verdict --------------------------------------------------------------- */
+/* -- the verdict ----------------------------------------------------------- */
 
 static enum close_verdict judge_exiting(const struct closer *c,
 					const struct process *who)
 {
 	if (glob_list_match(c->exit_is_abort, who->name, NULL))
 		return CLOSE_ABORTED;
-	/* Its descriptors are on their way out one by one: each FLUSH that finds
-	   changes may take them, the others find none. */
+	/* Its descriptors are on their way out one by one: each FLUSH that
+	   finds changes may take them, the others find none. */
 	return CLOSE_FINAL;
 }
 

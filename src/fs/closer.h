@@ -4,9 +4,9 @@
  * Who closes, and how: is this FLUSH the end of a file's writing, one of
  * several, or the kernel cleaning up after a process that was killed?
  *
- * The rules and their measurements are fuse-facts 1 to 4.  Reading /proc naively
- * inside FLUSH can deadlock a machine: only `status`, and the `stat` of a task
- * that exits, are read directly; fdinfo by a helper thread with a limit.
+ * The rules and their measurements are fuse-facts 1 to 4.  Reading /proc
+ * naively inside FLUSH can deadlock a machine: only `status`, and the `stat` of
+ * a task that exits, are read directly; fdinfo by a helper thread with a limit.
  *
  * Layer    fs; no FUSE types.
  * Threads  any.  Nothing is locked while /proc is read.

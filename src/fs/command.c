@@ -20,7 +20,7 @@ struct words {
 	const char *at[WORDS_MAX]; /* borrowed from the JSON */
 };
 
-/* -- staged files by path or number ------------------------------------------- */
+/* -- staged files by path or number ---------------------------------------- */
 
 struct search {
 	const char *path; /* inside the mount; NULL: by id */
@@ -60,7 +60,7 @@ static struct staging *find_staged(struct fs *fs, const char *word,
 	return staging_store_find(fs->d.staging, s.found);
 }
 
-/* -- the commands ---------------------------------------------------------------- */
+/* -- the commands ---------------------------------------------------------- */
 
 static int retry_upload(struct fs *fs, const struct words *w)
 {
@@ -143,7 +143,7 @@ static int announce(struct fs *fs, const struct words *w)
 	return key ? fs_announce(fs, key) : -ENOMEM;
 }
 
-/* -- forgetting what is cached ----------------------------------------------------- */
+/* -- forgetting what is cached --------------------------------------------- */
 
 struct stale {
 	struct stale *next;

@@ -8,7 +8,7 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-/* -- references -------------------------------------------------------------- */
+/* -- references ------------------------------------------------------------ */
 
 struct node *handle_node(const struct handle *h)
 {
@@ -181,7 +181,7 @@ int file_nodes_below(struct fs *fs, const struct node *dir, struct node ***list,
 	return nodes ? 0 : -ENOMEM;
 }
 
-/* -- generations ------------------------------------------------------------- */
+/* -- generations ----------------------------------------------------------- */
 
 void file_set_now_locked(struct file *f, struct staging *s)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * Open and staged files: what happens to the bytes from open to the last
- * close (design.md, "Life of a written file"; fuse-facts 1 to 14).
+ * Open and staged files: what happens to the bytes from open to the last close
+ * (design.md, "Life of a written file"; fuse-facts 1 to 14).
  *
  * A struct file hangs on a node while it is open or has staged bytes.  Its
  * current generation is one staged file; generations that were closed and are
@@ -105,7 +105,7 @@ int file_nodes_below(struct fs *fs, const struct node *dir, struct node ***list,
 /** Do all generations of the node's file have this key? */
 bool file_has_key(struct fs *fs, struct node *n, const char *key);
 
-/* -- for change.c and recovery: with the node pinned --------------------------- */
+/* -- for change.c and recovery: with the node pinned ----------------------- */
 
 /** The staged file of a node now, with a reference; NULL: none. */
 struct staging *file_staging(struct fs *fs, struct node *n);
@@ -122,8 +122,8 @@ bool file_unlinked(struct fs *fs, struct node *n);
 /**
  * A rename of a file that is not stored yet (any generation): the staged files
  * take the new key; a held one whose name is final now is closed and uploaded.
- * @return 0; -EBUSY: an upload is running, rename behind it; -ENOENT: nothing is
- *         staged
+ * @return 0; -EBUSY: an upload is running, rename behind it; -ENOENT: nothing
+ *         is staged
  */
 int file_rekey(struct fs *fs, struct node *n, const char *new_key);
 /** Are several generations on their way? */
@@ -146,7 +146,7 @@ void file_finish_holds(struct fs *fs);
 void file_close_promised(struct fs *fs);
 size_t file_count_open(struct fs *fs);
 
-/* -- for ackctl: file_admin.c --------------------------------------------------- */
+/* -- for ackctl: file_admin.c ---------------------------------------------- */
 
 /** An INCOMPLETE file goes up under its name, as if it were closed now.
  *  @return 0; -EINVAL (it is not incomplete); -EISDIR (the name is a folder's

@@ -13,7 +13,7 @@
 #include "util/log.h"
 #include "util/uuid.h"
 
-/* -- publishing an incomplete file ------------------------------------------------ */
+/* -- publishing an incomplete file ----------------------------------------- */
 
 static void read_posix(struct fs *fs, struct staging *s,
 		       const struct staging_info *info, struct posix_attr *a)
@@ -162,7 +162,7 @@ int file_publish(struct fs *fs, struct staging *s)
 	return rc;
 }
 
-/* -- giving up one that is not stored --------------------------------------------- */
+/* -- giving up one that is not stored -------------------------------------- */
 
 /* Take it off its node, as if a newer one had made it void. */
 static void forget(struct fs *fs, struct file *f, struct staging *s)

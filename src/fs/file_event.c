@@ -9,7 +9,7 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-/* -- what the uploader tells --------------------------------------------------------------- */
+/* -- what the uploader tells ----------------------------------------------- */
 
 static void note_stored(struct file *f, const struct upload_outcome *o,
 			bool current)
@@ -113,8 +113,8 @@ static void event_locked(struct file *f, struct staging *s, const char *key,
 	}
 }
 
-/* The file that s is a generation of, with a reference.  Nearly always the
-   one that has its key's name; not while a rename is under way. */
+/* The file that s is a generation of, with a reference.  Nearly always the one
+   that has its key's name; not while a rename is under way. */
 static struct file *file_of_staging(struct fs *fs, struct staging *s)
 {
 	char key[1024];
@@ -225,7 +225,7 @@ void fs_recalled(void *arg, const char *key, const struct object_id *id)
 	file_put(f);
 }
 
-/* -- waiting for an outcome ---------------------------------------------------- */
+/* -- waiting for an outcome ------------------------------------------------ */
 
 /* A getxattr that waits: the close that was read before it is judged, then the
    upload ends, or the time is over. */
@@ -332,8 +332,8 @@ static void wait_on(void *arg, int rc)
 	outcome_wait_put(w);
 }
 
-/* Closes that were read before come first: they may begin an upload.  w is taken
-   on success. */
+/* Closes that were read before come first: they may begin an upload.  w is
+   taken on success. */
 static bool park_behind_closes(struct file *f, struct outcome_wait *w)
 {
 	struct parked *p = calloc(1, sizeof(*p));

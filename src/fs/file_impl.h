@@ -87,6 +87,12 @@ struct read_source {
 	uint32_t moves; /* file->moves when it was opened */
 };
 
+/** Was nothing but a name made, or emptied? */
+static inline bool file_is_untouched(const struct file *f)
+{
+	return f->change == CHANGE_CREATED || f->change == CHANGE_EMPTIED;
+}
+
 struct handle {
 	struct file *file;
 	bool writable;

@@ -16,7 +16,7 @@
 #define FETCH_BLOCK ((uint64_t)1 << 20)
 enum { TRIES_MAX = 8 };
 
-/* -- reading ---------------------------------------------------------------------- */
+/* -- reading --------------------------------------------------------------- */
 
 /* The staged generation that shows, with a reference; NULL: read the object. */
 static struct staging *staged_now(struct file *f)
@@ -77,7 +77,7 @@ static bool copy_from_older(struct file *f, struct staging *s, uint64_t off,
 	return n == (ssize_t)len && staging_fill(s, block, len, off) == 0;
 }
 
-/* -- waiting for an older generation ------------------------------------------------ */
+/* -- waiting for an older generation --------------------------------------- */
 
 struct older_wait {
 	struct lock lock; /* guards what follows */
@@ -355,7 +355,7 @@ void file_read_release(struct file_read *r)
 	memset(r, 0, sizeof(*r));
 }
 
-/* -- missing ranges of changed objects ----------------------------------------------- */
+/* -- missing ranges of changed objects ------------------------------------- */
 
 struct fill {
 	struct staging *staging;
@@ -397,7 +397,7 @@ int fs_fetch_missing(void *arg, struct staging *s, uint64_t off, uint64_t len)
 	return rc;
 }
 
-/* -- writing -------------------------------------------------------------------------- */
+/* -- writing --------------------------------------------------------------- */
 
 /* The file is locked on success; the caller does the bytes and calls end. */
 int file_write_begin(struct handle *h, size_t len, uint64_t off, bool from_mmap,
@@ -463,7 +463,7 @@ ssize_t file_write(struct handle *h, const void *data, size_t len, uint64_t off,
 	return done ? (ssize_t)done : rc;
 }
 
-/* -- truncate, fallocate, fsync ----------------------------------------------------- */
+/* -- truncate, fallocate, fsync -------------------------------------------- */
 
 static int truncate_locked(struct file *f, uint64_t size) ACK_REQUIRES(f->lock)
 {
@@ -560,8 +560,9 @@ int file_fallocate(struct handle *h, int mode, uint64_t off, uint64_t len)
 	return rc;
 }
 
-/* fsync makes the bytes and the row durable here; with fsync = upload it goes on
-   to OSS, and the file stays open.  A temporary name stays here all the same. */
+/* fsync makes the bytes and the row durable here; with fsync = upload it goes
+   on to OSS, and the file stays open.  A temporary name stays here all the
+   same. */
 void file_fsync(struct handle *h, struct fs_done done)
 {
 	struct file *f = h->file;

@@ -61,7 +61,7 @@ int file_adopt(struct fs *fs, struct node *n, struct staging *s)
 	return rc;
 }
 
-/* -- unlink ------------------------------------------------------------------------ */
+/* -- unlink ---------------------------------------------------------------- */
 
 /* @return true: one of them may be stored all the same */
 static bool cancel_older_locked(struct file *f) ACK_REQUIRES(f->lock)
@@ -151,7 +151,7 @@ bool file_unlinked(struct fs *fs, struct node *n)
 	return sent;
 }
 
-/* -- rename ------------------------------------------------------------------------ */
+/* -- rename ---------------------------------------------------------------- */
 
 static int rekey_one(struct file *f, struct staging *s, const char *key)
 {
@@ -265,7 +265,7 @@ void file_renamed(struct fs *fs, struct node *n)
 	file_put(f);
 }
 
-/* -- metadata ----------------------------------------------------------------------- */
+/* -- metadata -------------------------------------------------------------- */
 
 bool file_take_meta(struct fs *fs, struct node *n)
 {
@@ -324,7 +324,7 @@ int file_get_meta(struct fs *fs, struct node *n, struct kvs *out)
 	return rc;
 }
 
-/* -- state --------------------------------------------------------------------------- */
+/* -- state ----------------------------------------------------------------- */
 
 void file_get_state(struct fs *fs, struct node *n, struct file_state *out)
 {

@@ -112,8 +112,8 @@ static int open_writable(struct file *f, struct handle *h, int flags,
 	return rc;
 }
 
-/* Has its name gone to what OSS has (file_show_stored)?  Then the kernel's idea of
-   the name is out of date, and ESTALE makes it look again. */
+/* Has its name gone to what OSS has (file_show_stored)?  Then the kernel's idea
+   of the name is out of date, and ESTALE makes it look again. */
 static int check_name(struct file *f)
 {
 	bool named, unlinked;

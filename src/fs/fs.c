@@ -43,7 +43,7 @@ void fs_free(struct fs *fs)
 	free(fs);
 }
 
-/* -- names and keys ------------------------------------------------------------ */
+/* -- names and keys -------------------------------------------------------- */
 
 int fs_check_name(const struct fs *fs, const char *name, bool in_root)
 {
@@ -147,7 +147,7 @@ void fs_log_failure(const char *what, const char *key,
 		oss_reply_describe(reply, text, sizeof(text)));
 }
 
-/* -- recovery -------------------------------------------------------------------- */
+/* -- recovery -------------------------------------------------------------- */
 
 /* The node of a recovered key, its folders made as far as needed. */
 struct node *fs_make_path_locked(struct fs *fs, const char *key)

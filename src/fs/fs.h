@@ -9,9 +9,9 @@
  *     closer    who closes, and how         change    unlink, rename, chmod
  *     xattr     user.oss.*                  status    for ackctl
  *
- * Lock order: struct file's lock (8), the tree's (10), then those of the
- * layers below.  No lock is held across the network; the tree's not
- * across the disk either.
+ * Lock order: struct file's lock (8), the tree's (10), then those of the layers
+ * below.  No lock is held across the network; the tree's not across the disk
+ * either.
  */
 #ifndef ACKFS_FS_FS_H
 #define ACKFS_FS_FS_H
@@ -109,7 +109,7 @@ void fs_upload_event(void *fs, struct staging *s,
 		     const struct upload_outcome *o);
 int fs_fetch_missing(void *fs, struct staging *s, uint64_t off, uint64_t len);
 
-/* -- names ------------------------------------------------------------------- */
+/* -- names ----------------------------------------------------------------- */
 
 /** Can OSS hold this name (oss-protocol 4.1)? @return 0, -ENAMETOOLONG,
  *  -EINVAL */
@@ -136,7 +136,7 @@ struct oss_ctl fs_ctl(const struct fs *fs);
 void fs_log_failure(const char *what, const char *key,
 		    const struct oss_reply *reply, int rc);
 
-/* -- away.c: offline_ok ------------------------------------------------------- */
+/* -- away.c: offline_ok ---------------------------------------------------- */
 
 /** As fs_ctl(), for a question that can be answered without OSS. */
 struct oss_ctl fs_ask_ctl(const struct fs *fs);
@@ -146,7 +146,7 @@ bool fs_is_away(const struct fs *fs);
  *  with what it knows */
 bool fs_note_reply(struct fs *fs, int rc, const struct oss_reply *reply);
 
-/* -- lookup.c ----------------------------------------------------------------- */
+/* -- lookup.c -------------------------------------------------------------- */
 
 /** Attributes for the kernel, copied out of a node. */
 struct fs_attr {
@@ -160,19 +160,24 @@ struct fs_attr {
 void fs_attr_locked(const struct fs *fs, const struct node *n,
 		    struct fs_attr *out) ACK_REQUIRES(fs->tree.lock);
 /**
- * Find name in the folder: from the tree, else from OSS by one LIST.
- * On success the node's lookup count is raised by one.
+ * Find name in the folder: from the tree, else from OSS by one LIST.  On
+ * success the node's lookup count is raised by one.
  * @return 0, -ENOENT, -EIO and others when OSS cannot be asked
  */
 int fs_lookup(struct fs *fs, uint64_t parent, const char *name,
 	      struct fs_attr *out);
 /** Attributes, asked for again when they are stale. */
 int fs_getattr(struct fs *fs, uint64_t ino, struct fs_attr *out);
+
+/* -- note.c: what is heard of names ---------------------------------------- */
+
 /** Is there an object that can carry the node's metadata? */
 static inline bool fs_may_have_meta(const struct node *n)
 {
 	return n->stored || n->kind == NODE_DIR;
 }
+/** What the state folder remembers of its metadata. */
+void fs_recall_meta(struct fs *fs, struct node *n);
 /** Metadata of a stored node, by HEAD unless seen. @return 0, -ENOENT, ... */
 int fs_need_meta(struct fs *fs, struct node *n);
 /** By HEAD in any case: Content-Type, storage class, user metadata. */
@@ -195,7 +200,7 @@ void fs_note_object(struct fs *fs, struct node *n, const char *key,
 void fs_apply_remembered(struct fs *fs, uint64_t dir_ino, const char *dir_key,
 			 const char *first, const char *last);
 
-/* -- listing.c ---------------------------------------------------------------- */
+/* -- listing.c ------------------------------------------------------------- */
 
 struct listing; /* one opendir */
 
@@ -208,8 +213,8 @@ struct listing_entry {
 int listing_open(struct fs *fs, uint64_t ino, struct listing **out);
 void listing_close(struct listing *l);
 /**
- * The entries from offset on: emit() says whether one fitted; with
- * `lookup` each that fitted has its lookup count raised.
+ * The entries from offset on: emit() says whether one fitted; with `lookup`
+ * each that fitted has its lookup count raised.
  * @return 0 or -errno (only before the first entry)
  */
 int listing_read(struct listing *l, uint64_t off, bool lookup,
@@ -220,7 +225,7 @@ int listing_is_empty(struct fs *fs, uint64_t ino);
 /** Forget what is cached: a folder and all below, or everything (root). */
 void listing_invalidate(struct fs *fs, uint64_t ino);
 
-/* -- change.c: changes of the tree and of stored objects ------------------------- */
+/* -- change.c: changes of the tree and of stored objects ------------------- */
 
 int fs_mkdir(struct fs *fs, uint64_t parent, const char *name, uint32_t mode,
 	     uint32_t uid, uint32_t gid, struct fs_attr *out);

@@ -2,13 +2,14 @@
 /*
  * Folders, page by page.
  *
- * A folder that was listed whole a short while ago is served from the tree.  Else it
- * streams: each page of LIST is noted in the tree and handed out while a thread
- * fetches the next.  After the last page come the names that exist here alone
- * (staged, just made); cached names that no page has shown are dropped.
+ * A folder that was listed whole a short while ago is served from the tree.
+ * Else it streams: each page of LIST is noted in the tree and handed out while
+ * a thread fetches the next.  After the last page come the names that exist
+ * here alone (staged, just made); cached names that no page has shown are
+ * dropped.
  *
- * Very large folders are not kept: beyond CACHE_MAX names a plain readdir makes no
- * nodes, and the folder does not count as listed.
+ * Very large folders are not kept: beyond CACHE_MAX names a plain readdir makes
+ * no nodes, and the folder does not count as listed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -56,7 +57,7 @@ struct listing {
 	int rc; /* an error after the first entry ends the listing */
 };
 
-/* -- one page ----------------------------------------------------------------------- */
+/* -- one page -------------------------------------------------------------- */
 
 static void *fetch_main(void *arg)
 {
@@ -128,8 +129,8 @@ static char *name_of(const struct listing *l, const struct oss_list_entry *e)
 	return name;
 }
 
-/* An object `a` beside a folder `a/`: the folder shows.  All keys between the two
-   begin with `a`. */
+/* An object `a` beside a folder `a/`: the folder shows.  All keys between the
+   two begin with `a`. */
 static void drop_twin(struct listing *l, const char *name)
 {
 	size_t len = strlen(name);
@@ -240,7 +241,7 @@ static void ask_metadata(struct listing *l)
 	free(h.nodes);
 }
 
-/* -- the tree's own names ---------------------------------------------------------------- */
+/* -- the tree's own names -------------------------------------------------- */
 
 static bool grow(struct listing *l, size_t *cap, const char *name)
 {
@@ -317,7 +318,7 @@ static void take_rest(struct listing *l)
 	l->finished = true;
 }
 
-/* -- going through ------------------------------------------------------------------------- */
+/* -- going through --------------------------------------------------------- */
 
 static void start(struct listing *l)
 {
@@ -506,8 +507,8 @@ static int read_locked(struct listing *l, uint64_t off, bool lookup,
 			}
 			any = true;
 		}
-		/* What is here now is on the screen before the next page
-		   is waited for. */
+		/* What is here now is on the screen before the next page is
+		   waited for. */
 		if (any)
 			return 0;
 		advance(l);
@@ -572,7 +573,7 @@ void listing_close(struct listing *l)
 	free(l);
 }
 
-/* -- questions about folders ------------------------------------------------------------------ */
+/* -- questions about folders ----------------------------------------------- */
 
 int listing_is_empty(struct fs *fs, uint64_t ino)
 {

@@ -3,9 +3,9 @@
  * chmod, chown, utimens and user metadata.
  *
  * Of an open or held file they go into its upload.  Of a stored object they
- * become one CopyObject onto itself, a second later, so that the three calls that
- * tools make for each file cost one request.  Until then the change
- * stands in the journal (fuse-facts 12).
+ * become one CopyObject onto itself, a second later, so that the three calls
+ * that tools make for each file cost one request.  Until then the change stands
+ * in the journal (fuse-facts 12).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@
 #define COALESCE_MS 1000
 #define RETRY_MS 30000
 
-/* -- the object's properties, with what changed ---------------------------------------- */
+/* -- the object's properties, with what changed ---------------------------- */
 
 static int props_take(struct staging_props *out, const char *content_type,
 		      const struct kvs *meta, const struct kvs *kept)
@@ -102,7 +102,7 @@ int fs_props_of(struct fs *fs, struct node *n, const char *key,
 	return props_complete(fs, n, rc, out);
 }
 
-/* -- carrying it out ---------------------------------------------------------------------- */
+/* -- carrying it out ------------------------------------------------------- */
 
 static int copy_onto_itself(struct fs *fs, const char *key,
 			    const struct object_id *id,
@@ -358,7 +358,7 @@ void fs_flush_meta(struct fs *fs)
 	free(list);
 }
 
-/* -- asking for it --------------------------------------------------------------------------- */
+/* -- asking for it --------------------------------------------------------- */
 
 static int journal_change(struct fs *fs, struct node *n)
 {
@@ -455,7 +455,7 @@ out:
 	return rc;
 }
 
-/* -- one x-oss-meta-NAME of a stored object ---------------------------------------------------- */
+/* -- one x-oss-meta-NAME of a stored object -------------------------------- */
 
 struct user_meta {
 	struct fs *fs;

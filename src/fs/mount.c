@@ -31,8 +31,8 @@ struct mount {
 	struct fuse_session *session;
 	int stop_fd; /* an eventfd */
 	bool mounted;
-	/* Notices go out from a thread of their own: inside a handler
-	   they can deadlock with the kernel (fuse-facts 20). */
+	/* Notices go out from a thread of their own: inside a handler they can
+	   deadlock with the kernel (fuse-facts 20). */
 	struct lock lock;
 	struct cond wake;
 	/* A folder that is invalidated sends one for each name: append in one
@@ -64,7 +64,7 @@ static void init(void *userdata, struct fuse_conn_info *conn)
 		m->conf.ready(m->conf.ready_arg);
 }
 
-/* -- notices ---------------------------------------------------------------------------- */
+/* -- notices --------------------------------------------------------------- */
 
 static void push(struct mount *m, uint64_t ino, const char *name)
 {
@@ -126,7 +126,7 @@ static void *notifier_main(void *arg)
 	return NULL;
 }
 
-/* -- mounting ------------------------------------------------------------------------------ */
+/* -- mounting -------------------------------------------------------------- */
 
 static void fuse_log_line(enum fuse_log_level level, const char *fmt,
 			  va_list ap) ACK_PRINTF(2, 0);

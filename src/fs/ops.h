@@ -48,13 +48,13 @@ void ops_entry(const struct fs_attr *a, struct fuse_entry_param *e);
  *     }
  *
  * Its task may be killed while it waits: then it is answered with EINTR at once
- * and what it waited for goes on (fuse-facts 9).  Not before parked_wait(): the answer
- * lets the kernel release the handle that work() still looks at.
+ * and what it waited for goes on (fuse-facts 9).  Not before parked_wait(): the
+ * answer lets the kernel release the handle that work() still looks at.
  */
 struct parked_req;
 typedef void (*parked_answer)(fuse_req_t req, int rc, void *arg);
-/** @param answer  replies with what came; called at most once, may be NULL
- *                 (the error alone)
+/** @param answer  replies with what came; called at most once, may be NULL (the
+ *                 error alone)
  *  @return NULL: no memory, the request is answered */
 struct parked_req *parked_new(fuse_req_t req, parked_answer answer, void *arg,
 			      void (*free_arg)(void *));

@@ -66,7 +66,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino,
 	reply_attr(req, ino);
 }
 
-/* -- setattr: the size first (it may mean an upload), then the rest --------------------- */
+/* -- setattr: the size first (it may mean an upload), then the rest -------- */
 
 struct setattr {
 	struct fs *fs;
@@ -138,7 +138,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 	}
 }
 
-/* -- names --------------------------------------------------------------------------------- */
+/* -- names ----------------------------------------------------------------- */
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
@@ -242,8 +242,8 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent,
 	ops_reply(req, -EPERM);
 }
 
-/* A bucket has no size; programs refuse to write to zero and stumble over
-   2^63: one pebibyte, free. */
+/* A bucket has no size; programs refuse to write to zero and stumble over 2^63:
+   one pebibyte, free. */
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	const struct statvfs st = {

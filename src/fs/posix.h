@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * Mode, owner, mtime and kind in an object's user metadata, as ossfs 1.x
- * keeps them (oss-protocol 8.1), so that buckets can be shared with it.
+ * Mode, owner, mtime and kind in an object's user metadata, as ossfs 1.x keeps
+ * them (oss-protocol 8.1), so that buckets can be shared with it.
  *
  * Layer    fs; pure.
  */

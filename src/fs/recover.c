@@ -25,7 +25,7 @@ struct found {
 	char key[1024];
 };
 
-/* -- metadata changes ------------------------------------------------------------------ */
+/* -- metadata changes ------------------------------------------------------ */
 
 static void gather_change(void *arg, const char *key,
 			  const struct objmeta *want)
@@ -181,7 +181,7 @@ static void resume_change(struct fs *fs, struct found *f)
 	free(f);
 }
 
-/* -- renames ---------------------------------------------------------------------------- */
+/* -- renames --------------------------------------------------------------- */
 
 static void gather_intent(void *arg, const struct intent *i)
 {
@@ -233,8 +233,8 @@ static bool is_recorded(struct fs *fs, const char *key,
 	return found;
 }
 
-/* @return 0; 1: the new name has other content.
- * *recorded: the records have moved already */
+/* @return 0; 1: the new name has other content.  *recorded: the records have
+ * moved already */
 static int check_copy(struct fs *fs, const struct intent *i,
 		      const struct oss_object *src, bool *recorded,
 		      struct oss_reply *reply)

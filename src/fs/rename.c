@@ -92,7 +92,7 @@ int rename_move_node(struct rename *r)
 	return rc;
 }
 
-/* -- a file ---------------------------------------------------------------------------- */
+/* -- a file ---------------------------------------------------------------- */
 
 static void fill_inputs(struct fs *fs, struct node *n, struct object_move *m)
 {
@@ -174,8 +174,8 @@ int rename_note_copy(struct fs *fs, struct node *n, const struct object_id *now)
 	return rc;
 }
 
-/* The node's object, copied to dst; its new identity into the node.
- * intent: the source goes too; see object_move. */
+/* The node's object, copied to dst; its new identity into the node.  intent:
+ * the source goes too; see object_move. */
 static int move_object(struct fs *fs, struct node *n, const char *src,
 		       const char *dst, int64_t *intent)
 {
@@ -321,7 +321,7 @@ static void rename_file_run(void *arg)
 	finish(r, rc);
 }
 
-/* -- a file, after a crash ------------------------------------------------------------- */
+/* -- a file, after a crash ------------------------------------------------- */
 
 static void again_done(void *arg, int rc)
 {
@@ -387,7 +387,7 @@ int fs_rename_again(struct fs *fs, const struct intent *i)
 	return rc;
 }
 
-/* -- the call ------------------------------------------------------------------------------ */
+/* -- the call -------------------------------------------------------------- */
 
 static int check_kinds(const struct node *n, const struct node *t,
 		       bool no_replace)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * rename(2) of a folder: all its objects are copied, in parallel, each by the
- * rules of files; the sources are deleted together when every copy is stored, so
- * that a rename that fails half way has lost nothing.  Only then the tree
+ * rules of files; the sources are deleted together when every copy is stored,
+ * so that a rename that fails half way has lost nothing.  Only then the tree
  * follows, and with it what is open or staged below.
  */
 #include <errno.h>
@@ -242,7 +242,7 @@ static void folder_release(struct folder *f)
 	free(f->items);
 }
 
-/* -- what is open or staged below -------------------------------------------------------- */
+/* -- what is open or staged below ------------------------------------------ */
 
 static void unpin_all(struct fs *fs, struct node **list, size_t count)
 {
@@ -310,7 +310,7 @@ static void settle_below(struct rename *r)
 	unpin_all(fs, list, count);
 }
 
-/* -- folders below whose markers are to be made (chmod) ---------------------------------- */
+/* -- folders below whose markers are to be made (chmod) -------------------- */
 
 struct dirty {
 	struct dirty *next;
@@ -355,7 +355,7 @@ static void change_again(struct fs *fs, struct dirty *list, bool has_moved)
 	}
 }
 
-/* -- the whole ---------------------------------------------------------------------------- */
+/* -- the whole ------------------------------------------------------------- */
 
 static int copy_all(struct folder *f)
 {

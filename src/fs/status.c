@@ -127,7 +127,7 @@ static void add_progress(json_t *root, struct fs *fs)
 	json_object_set_new(root, "uploads_running", number(running));
 }
 
-/* -- files whose upload has failed so far ---------------------------------------- */
+/* -- files whose upload has failed so far ---------------------------------- */
 
 enum { TROUBLES_SHOWN = 8 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * The tree of nodes: what this mount knows of names, with or without an
- * inode number that the kernel holds.
+ * The tree of nodes: what this mount knows of names, with or without an inode
+ * number that the kernel holds.
  *
  * A node is one name in one folder.  It lives while the kernel has looked it up
  * (nlookup), while something pins it (refs: handles, tasks), while it has
@@ -148,5 +148,10 @@ int node_set_object(struct node *n, const struct object_id *id);
 void node_drop_privileges(struct node *n);
 /** Is there an open handle, staged bytes, or a pin? */
 bool node_is_busy(const struct node *n);
+/** Bytes or attributes that are here and not (yet) there: OSS has no say. */
+static inline bool node_is_local(const struct node *n)
+{
+	return n->is_staged || n->meta_dirty;
+}
 
 #endif

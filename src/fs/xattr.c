@@ -1,45 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs/xattr.h"
+#include "fs/xattr_impl.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/xattr.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
-#include "callback/rules.h"
-#include "fs/file.h"
 #include "fs/status.h"
 #include "state/cbvars.h"
-#include "upload/recall.h"
 #include "util/clock.h"
-#include "util/codec.h"
-#include "util/log.h"
 
-#define PREFIX "user.oss."
-#define VAR_PREFIX "callback.var."
-#define META_PREFIX "meta."
-#define MOUNT_PREFIX "mount."
-
-/** What the attributes of one node are made of; gathered once. */
-struct view {
-	struct fs *fs;
-	struct node *n; /* pinned */
-	char key[1024];
-	uint32_t owner, kind;
-	uint64_t size;
-	bool stored;
-	struct object_id id;
-	struct file_state file;
-	bool has_record, has_meta, has_user_meta;
-	struct cb_record record;
-	struct objmeta meta;  /* the stored object's */
-	struct kvs user_meta; /* of what shows: staged bytes' or the object's */
-};
-
-static void view_release(struct view *v)
+void xattr_view_release(struct xattr_view *v)
 {
 	if (!v->n)
 		return;
@@ -51,7 +23,7 @@ static void view_release(struct view *v)
 	lock_release(&v->fs->tree.lock);
 }
 
-static int view_make(struct fs *fs, uint64_t ino, struct view *v)
+int xattr_view_make(struct fs *fs, uint64_t ino, struct xattr_view *v)
 {
 	int rc;
 
@@ -88,7 +60,7 @@ static int view_make(struct fs *fs, uint64_t ino, struct view *v)
 	return 0;
 }
 
-/* -- values -------------------------------------------------------------------------------- */
+/* -- values ---------------------------------------------------------------- */
 
 static int put_text(struct buf *out, const char *text)
 {
@@ -106,47 +78,47 @@ static int put_number(struct buf *out, bool has, uint64_t n)
 	return 0;
 }
 
-static int get_key(struct view *v, struct buf *out)
+static int get_key(struct xattr_view *v, struct buf *out)
 {
 	return put_text(out, v->key);
 }
 
-static int get_etag(struct view *v, struct buf *out)
+static int get_etag(struct xattr_view *v, struct buf *out)
 {
 	return v->stored ? put_text(out, v->id.etag) : -ENODATA;
 }
 
-static int get_crc64(struct view *v, struct buf *out)
+static int get_crc64(struct xattr_view *v, struct buf *out)
 {
 	return put_number(out, v->has_meta && v->meta.has_crc64, v->meta.crc64);
 }
 
-static int get_content_type(struct view *v, struct buf *out)
+static int get_content_type(struct xattr_view *v, struct buf *out)
 {
 	return v->has_meta ? put_text(out, v->meta.content_type) : -ENODATA;
 }
 
-static int get_storage_class(struct view *v, struct buf *out)
+static int get_storage_class(struct xattr_view *v, struct buf *out)
 {
 	return v->has_meta ? put_text(out, v->meta.storage_class) : -ENODATA;
 }
 
-static int get_version_id(struct view *v, struct buf *out)
+static int get_version_id(struct xattr_view *v, struct buf *out)
 {
 	return put_text(out, v->id.version_id);
 }
 
-static int get_request_id(struct view *v, struct buf *out)
+static int get_request_id(struct xattr_view *v, struct buf *out)
 {
 	return v->has_record ? put_text(out, v->record.request_id) : -ENODATA;
 }
 
-static int get_size(struct view *v, struct buf *out)
+static int get_size(struct xattr_view *v, struct buf *out)
 {
 	return put_number(out, true, v->size);
 }
 
-static int get_modified(struct view *v, struct buf *out)
+static int get_modified(struct xattr_view *v, struct buf *out)
 {
 	char text[CLOCK_TEXT_LEN];
 
@@ -155,20 +127,20 @@ static int get_modified(struct view *v, struct buf *out)
 	return put_text(out, clock_rfc3339(text, v->id.modified_ms));
 }
 
-static int get_upload_state(struct view *v, struct buf *out)
+static int get_upload_state(struct xattr_view *v, struct buf *out)
 {
 	return put_text(out, v->file.staged
 				     ? staging_state_name(v->file.info.state)
 				     : "done");
 }
 
-static int get_upload_error(struct view *v, struct buf *out)
+static int get_upload_error(struct xattr_view *v, struct buf *out)
 {
 	return v->file.staged ? put_text(out, v->file.info.last_error)
 			      : -ENODATA;
 }
 
-static enum callback_state callback_state_of(const struct view *v)
+static enum callback_state callback_state_of(const struct xattr_view *v)
 {
 	if (v->file.staged && v->file.info.state == STAGING_HELD)
 		return CALLBACK_HELD;
@@ -178,19 +150,19 @@ static enum callback_state callback_state_of(const struct view *v)
 			     : CALLBACK_UNKNOWN;
 }
 
-static int get_state(struct view *v, struct buf *out)
+static int get_state(struct xattr_view *v, struct buf *out)
 {
 	return put_text(out, callback_state_name(callback_state_of(v)));
 }
 
 /* An outcome belongs to what is stored; while newer bytes are on their way it
    is not told. */
-static const struct cb_record *outcome(const struct view *v)
+static const struct cb_record *outcome(const struct xattr_view *v)
 {
 	return v->has_record && !v->file.staged ? &v->record : NULL;
 }
 
-static int get_response(struct view *v, struct buf *out)
+static int get_response(struct xattr_view *v, struct buf *out)
 {
 	const struct cb_record *r = outcome(v);
 
@@ -206,7 +178,7 @@ static int get_response(struct view *v, struct buf *out)
 	return 0;
 }
 
-static int get_oss_status(struct view *v, struct buf *out)
+static int get_oss_status(struct xattr_view *v, struct buf *out)
 {
 	const struct cb_record *r = outcome(v);
 
@@ -214,7 +186,7 @@ static int get_oss_status(struct view *v, struct buf *out)
 			  r ? (uint64_t)r->oss_status : 0);
 }
 
-static int get_server_status(struct view *v, struct buf *out)
+static int get_server_status(struct xattr_view *v, struct buf *out)
 {
 	const struct cb_record *r = outcome(v);
 
@@ -223,7 +195,7 @@ static int get_server_status(struct view *v, struct buf *out)
 }
 
 #define RECORD_TEXT(name, field)                                               \
-	static int name(struct view *v, struct buf *out)                       \
+	static int name(struct xattr_view *v, struct buf *out)                 \
 	{                                                                      \
 		const struct cb_record *r = outcome(v);                        \
                                                                                \
@@ -240,7 +212,7 @@ RECORD_TEXT(get_host, host)
 RECORD_TEXT(get_body, body)
 RECORD_TEXT(get_body_type, body_type)
 
-static int get_time(struct view *v, struct buf *out)
+static int get_time(struct xattr_view *v, struct buf *out)
 {
 	const struct cb_record *r = outcome(v);
 	char text[CLOCK_TEXT_LEN];
@@ -249,7 +221,7 @@ static int get_time(struct view *v, struct buf *out)
 			       : -ENODATA;
 }
 
-static int get_elapsed(struct view *v, struct buf *out)
+static int get_elapsed(struct xattr_view *v, struct buf *out)
 {
 	const struct cb_record *r = outcome(v);
 
@@ -257,7 +229,7 @@ static int get_elapsed(struct view *v, struct buf *out)
 			  r ? (uint64_t)r->elapsed_ms : 0);
 }
 
-static int get_attempts(struct view *v, struct buf *out)
+static int get_attempts(struct xattr_view *v, struct buf *out)
 {
 	const struct cb_record *r = outcome(v);
 
@@ -265,7 +237,7 @@ static int get_attempts(struct view *v, struct buf *out)
 			  r ? (uint64_t)r->attempt : 0);
 }
 
-static int get_vars(struct view *v, struct buf *out)
+static int get_vars(struct xattr_view *v, struct buf *out)
 {
 	const struct cb_record *r = outcome(v);
 	AUTO_FREE char *json = NULL;
@@ -288,7 +260,7 @@ static json_t *history_entry(const struct cb_record *r)
 }
 
 /* The last ten attempts of the key, newest first: whatever version. */
-static int get_history(struct view *v, struct buf *out)
+static int get_history(struct xattr_view *v, struct buf *out)
 {
 	struct cb_record *records = NULL;
 	size_t count = 0;
@@ -313,9 +285,9 @@ static int get_history(struct view *v, struct buf *out)
 	return rc;
 }
 
-/* -- the mount's own, on its root ------------------------------------------------------------ */
+/* -- the mount's own, on its root ------------------------------------------ */
 
-static int get_mount_status(struct view *v, struct buf *out)
+static int get_mount_status(struct xattr_view *v, struct buf *out)
 {
 	AUTO_FREE char *text = NULL;
 	int rc = fs_status_json(v->fs, &text);
@@ -323,12 +295,12 @@ static int get_mount_status(struct view *v, struct buf *out)
 	return rc < 0 ? rc : put_text(out, text);
 }
 
-static int get_mount_state_dir(struct view *v, struct buf *out)
+static int get_mount_state_dir(struct xattr_view *v, struct buf *out)
 {
 	return put_text(out, v->fs->conf.state_path);
 }
 
-static int get_mount_config(struct view *v, struct buf *out)
+static int get_mount_config(struct xattr_view *v, struct buf *out)
 {
 	return put_text(out, v->fs->conf.config_path);
 }
@@ -344,7 +316,7 @@ enum {
 static const struct attr {
 	const char *name; /* without user.oss. */
 	int flags;
-	int (*get)(struct view *v, struct buf *out);
+	int (*get)(struct xattr_view *v, struct buf *out);
 } attrs[] = {
 	{"key",		    0,		     get_key                },
 	{"etag",		   FILES,                 get_etag               },
@@ -389,7 +361,13 @@ static const struct attr *attr_find(const char *name)
 	return NULL;
 }
 
-static bool may_see(const struct view *v, const struct attr *a, uint32_t uid)
+bool xattr_is_readable(const char *name)
+{
+	return attr_find(name) != NULL;
+}
+
+static bool may_see(const struct xattr_view *v, const struct attr *a,
+		    uint32_t uid)
 {
 	if ((a->flags & FILES) && v->kind == NODE_DIR)
 		return false;
@@ -400,7 +378,7 @@ static bool may_see(const struct view *v, const struct attr *a, uint32_t uid)
 
 bool xattr_is_ours(const char *name)
 {
-	return strncmp(name, PREFIX, strlen(PREFIX)) == 0;
+	return strncmp(name, XATTR_PREFIX, strlen(XATTR_PREFIX)) == 0;
 }
 
 bool xattr_waits(const char *name)
@@ -409,13 +387,13 @@ bool xattr_waits(const char *name)
 
 	if (!xattr_is_ours(name))
 		return false;
-	a = attr_find(name + strlen(PREFIX));
+	a = attr_find(name + strlen(XATTR_PREFIX));
 	return a && (a->flags & WAITS);
 }
 
-/* -- named families: callback.var.*, meta.* ----------------------------------------------------- */
+/* -- named families: callback.var.*, meta.* -------------------------------- */
 
-static bool has_prefix(const char *name, const char *prefix, const char **rest)
+bool xattr_has_prefix(const char *name, const char *prefix, const char **rest)
 {
 	size_t len = strlen(prefix);
 
@@ -425,18 +403,19 @@ static bool has_prefix(const char *name, const char *prefix, const char **rest)
 	return true;
 }
 
-static int get_family(struct view *v, const char *name, struct buf *out)
+static int get_family(struct xattr_view *v, const char *name, struct buf *out)
 {
 	AUTO(kvs_release) struct kvs vars = KVS_INIT;
 	const char *rest, *value;
 
-	if (has_prefix(name, VAR_PREFIX, &rest)) {
+	if (xattr_has_prefix(name, XATTR_VAR, &rest)) {
 		if (!v->key[0] && v->n != v->fs->tree.root)
 			return -ENODATA;
 		if (cbvars_get(v->fs->d.db, v->key, &vars) < 0)
 			return -EIO;
 		value = kvs_get(&vars, rest);
-	} else if (has_prefix(name, META_PREFIX, &rest) && !posix_owns(rest)) {
+	} else if (xattr_has_prefix(name, XATTR_META, &rest) &&
+		   !posix_owns(rest)) {
 		value = kvs_get(&v->user_meta, rest);
 	} else {
 		return -ENODATA;
@@ -448,7 +427,7 @@ static int get_family(struct view *v, const char *name, struct buf *out)
 }
 
 /* An attribute of the object itself that nobody has asked for yet. */
-static int look_closer(struct view *v)
+static int look_closer(struct xattr_view *v)
 {
 	int rc;
 
@@ -464,17 +443,17 @@ static int look_closer(struct view *v)
 int xattr_get(struct fs *fs, uint64_t ino, const char *name, uint32_t uid,
 	      struct buf *out)
 {
-	AUTO(view_release) struct view v;
+	AUTO(xattr_view_release) struct xattr_view v;
 	const struct attr *a;
 	int rc;
 
-	rc = view_make(fs, ino, &v);
+	rc = xattr_view_make(fs, ino, &v);
 	if (rc < 0)
 		return rc;
-	name += strlen(PREFIX);
+	name += strlen(XATTR_PREFIX);
 	a = attr_find(name);
 	if ((a && (a->flags & OBJECTS)) ||
-	    strncmp(name, META_PREFIX, strlen(META_PREFIX)) == 0)
+	    strncmp(name, XATTR_META, strlen(XATTR_META)) == 0)
 		rc = look_closer(&v);
 	if (rc < 0)
 		return rc;
@@ -489,7 +468,7 @@ int xattr_get(struct fs *fs, uint64_t ino, const char *name, uint32_t uid,
 
 static void add_name(struct buf *out, const char *family, const char *name)
 {
-	buf_adds(out, PREFIX);
+	buf_adds(out, XATTR_PREFIX);
 	buf_adds(out, family);
 	buf_adds(out, name);
 	buf_addc(out, '\0');
@@ -497,10 +476,10 @@ static void add_name(struct buf *out, const char *family, const char *name)
 
 int xattr_list(struct fs *fs, uint64_t ino, uint32_t uid, struct buf *out)
 {
-	AUTO(view_release) struct view v;
+	AUTO(xattr_view_release) struct xattr_view v;
 	AUTO(buf_release) struct buf value = BUF_INIT;
 	AUTO(kvs_release) struct kvs vars = KVS_INIT;
-	int rc = view_make(fs, ino, &v);
+	int rc = xattr_view_make(fs, ino, &v);
 
 	if (rc < 0)
 		return rc;
@@ -513,146 +492,11 @@ int xattr_list(struct fs *fs, uint64_t ino, uint32_t uid, struct buf *out)
 	}
 	if (cbvars_get(fs->d.db, v.key, &vars) == 0) {
 		for (size_t i = 0; i < vars.count; i++)
-			add_name(out, VAR_PREFIX, vars.items[i].name);
+			add_name(out, XATTR_VAR, vars.items[i].name);
 	}
 	for (size_t i = 0; i < v.user_meta.count; i++) {
 		if (!posix_owns(v.user_meta.items[i].name))
-			add_name(out, META_PREFIX, v.user_meta.items[i].name);
+			add_name(out, XATTR_META, v.user_meta.items[i].name);
 	}
 	return buf_error(out);
-}
-
-/* -- setting ------------------------------------------------------------------------------------ */
-
-static bool is_being_written(struct fs *fs, uint64_t ino)
-{
-	struct node *n;
-	bool written;
-
-	lock_acquire(&fs->tree.lock);
-	n = tree_by_ino_locked(&fs->tree, ino);
-	written = n && n->file && file_has_writers_locked(n->file);
-	lock_release(&fs->tree.lock);
-	return written;
-}
-
-static int set_var(struct view *v, const char *name, const char *value,
-		   int flags)
-{
-	AUTO(kvs_release) struct kvs vars = KVS_INIT;
-	struct fs *fs = v->fs;
-	int rc = 0;
-
-	if (!v->key[0] && v->n != fs->tree.root)
-		return -ENOENT;
-	if (value)
-		rc = rules_check_file_var(
-			fs->d.rules, fs_path_of_key(fs, v->key), name, value);
-	if (rc == 0 && flags)
-		rc = cbvars_get(fs->d.db, v->key, &vars);
-	if (rc == 0 && (flags & XATTR_CREATE) && kvs_get(&vars, name))
-		rc = -EEXIST;
-	if (rc == 0 && (flags & XATTR_REPLACE) && !kvs_get(&vars, name))
-		rc = -ENODATA;
-	return rc < 0 ? rc : cbvars_set(fs->d.db, v->key, name, value);
-}
-
-/* Header text: letters, digits and '-' name it (oss-protocol 4.1). */
-static int check_meta(const char *name, const char *value)
-{
-	if (posix_owns(name))
-		return -EPERM;
-	for (const char *c = name; *c; c++) {
-		if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
-		      (*c >= '0' && *c <= '9') || *c == '-'))
-			return -EINVAL;
-	}
-	if (value && strlen(value) + strlen(name) > OSS_META_MAX)
-		return -E2BIG;
-	for (const char *c = value ? value : ""; *c; c++) {
-		if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
-			return -EINVAL;
-	}
-	return 0;
-}
-
-static int set_other(struct view *v, const char *name, uint32_t uid,
-		     const char *value)
-{
-	struct fs *fs = v->fs;
-	bool owner = uid == 0 || uid == v->owner;
-
-	if (strcmp(name, "callback.retry") == 0) {
-		if (!owner)
-			return -EPERM;
-		return value ? recall_now(fs->d.recall, v->key) : -ENODATA;
-	}
-	if (strcmp(name, "mount.command") == 0 && v->n == fs->tree.root) {
-		/* Whoever runs the mount, not whom its files belong to. */
-		if (uid != 0 && uid != geteuid())
-			return -EPERM;
-		return value ? fs_command(fs, value) : -ENODATA;
-	}
-	/* cp --preserve=xattr and rsync -X bring what another mount showed
-	   (fuse-facts 21). */
-	if (attr_find(name))
-		return is_being_written(fs, v->n->ino) ? 0 : -EPERM;
-	return -EOPNOTSUPP;
-}
-
-static void change(struct fs *fs, uint64_t ino, const char *name,
-		   const char *value, int flags, uint32_t uid,
-		   struct fs_done done)
-{
-	AUTO(view_release) struct view v;
-	const char *rest;
-	int rc = view_make(fs, ino, &v);
-
-	name += strlen(PREFIX);
-	if (rc == 0 && has_prefix(name, VAR_PREFIX, &rest)) {
-		rc = set_var(&v, rest, value, flags);
-	} else if (rc == 0 && has_prefix(name, META_PREFIX, &rest)) {
-		rc = check_meta(rest, value);
-		if (rc == 0 && v.kind == NODE_DIR)
-			rc = -EOPNOTSUPP;
-		if (rc == 0) {
-			fs_set_user_meta(fs, ino, rest, value, flags, done);
-			return;
-		}
-	} else if (rc == 0) {
-		rc = set_other(&v, name, uid, value);
-	}
-	done.fn(done.arg, rc);
-}
-
-void xattr_set(struct fs *fs, uint64_t ino, const char *name, const char *value,
-	       size_t len, int flags, uint32_t uid, struct fs_done done)
-{
-	AUTO_FREE char *text = NULL;
-
-	if (!xattr_is_ours(name)) {
-		done.fn(done.arg, -EOPNOTSUPP);
-		return;
-	}
-	/* All of ours are text. */
-	if (memchr(value, '\0', len)) {
-		done.fn(done.arg, -EINVAL);
-		return;
-	}
-	text = strndup(value, len);
-	if (!text) {
-		done.fn(done.arg, -ENOMEM);
-		return;
-	}
-	change(fs, ino, name, text, flags, uid, done);
-}
-
-void xattr_remove(struct fs *fs, uint64_t ino, const char *name, uint32_t uid,
-		  struct fs_done done)
-{
-	if (!xattr_is_ours(name)) {
-		done.fn(done.arg, -ENODATA);
-		return;
-	}
-	change(fs, ino, name, NULL, 0, uid, done);
 }

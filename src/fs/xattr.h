@@ -4,8 +4,8 @@
  * Extended attributes: user.oss.* (design.md, "Extended attributes").
  *
  * Layer    fs; no FUSE types.
- * Threads  any.  Listing never touches the network; reading does for an object's
- *          own metadata that was never seen.
+ * Threads  any.  Listing never touches the network; reading does for an
+ *          object's own metadata that was never seen.
  */
 #ifndef ACKFS_FS_XATTR_H
 #define ACKFS_FS_XATTR_H
