@@ -450,13 +450,13 @@ static void rmdir_run(void *arg)
 
 void fs_forget_children_locked(struct fs *fs, struct node *dir)
 {
-	struct node *c, *next;
+	while (dir->children) {
+		struct node *n = dir->children;
 
-	for (c = dir->children; c; c = next) {
-		next = c->next;
-		fs_forget_children_locked(fs, c);
-		tree_detach_locked(&fs->tree, c);
-		tree_drop_locked(&fs->tree, c);
+		while (n->children)
+			n = n->children;
+		tree_detach_locked(&fs->tree, n);
+		tree_drop_locked(&fs->tree, n);
 	}
 }
 

@@ -37,6 +37,7 @@ static int read_small(const char *path, char *out, size_t size)
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
 
+	out[0] = '\0';
 	if (fd < 0)
 		return -errno;
 	n = fd_pread_all(fd, out, size - 1, 0);
@@ -334,6 +335,39 @@ void closer_free(struct closer *c)
 	free(c);
 }
 
+/* The nth word of a line of mountinfo, cut off behind it; NULL: there is none. */
+static char *field(char *line, int n)
+{
+	while (n-- > 0) {
+		line = strchr(line, ' ');
+		if (!line)
+			return NULL;
+		line++;
+	}
+	line[strcspn(line, " ")] = '\0';
+	return line;
+}
+
+/* "\040" is a blank. @return text */
+static char *unescape(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from; to++) {
+		if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' &&
+		    from[2] >= '0' && from[2] <= '7' && from[3] >= '0' &&
+		    from[3] <= '7') {
+			*to = (char)((from[1] - '0') << 6 |
+				     (from[2] - '0') << 3 | (from[3] - '0'));
+			from += 4;
+		} else {
+			*to = *from++;
+		}
+	}
+	*to = '\0';
+	return text;
+}
+
 void closer_set_mount(struct closer *c, const char *mountpoint)
 {
 	AUTO(buf_release) struct buf text = BUF_INIT;
@@ -344,13 +378,14 @@ void closer_set_mount(struct closer *c, const char *mountpoint)
 	/* "36 35 98:0 /root /mnt/point ...": the last one on top wins. */
 	for (char *line = strtok_r(text.data, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
-		int id = -1, at = 0;
+		char *id = line, *point = field(line, 4);
+		uint64_t n;
 
-		if (sscanf(line, "%d %*d %*s %*s %n", &id, &at) != 1 || !at)
+		if (!point || strcmp(unescape(point), mountpoint) != 0)
 			continue;
-		if (strncmp(line + at, mountpoint, strlen(mountpoint)) == 0 &&
-		    line[at + (int)strlen(mountpoint)] == ' ')
-			c->mnt_id = id;
+		id[strcspn(id, " ")] = '\0';
+		if (parse_u64(id, 0, INT32_MAX, &n) == 0)
+			c->mnt_id = (int)n;
 	}
 	if (c->mnt_id < 0)
 		log_debug("closer: the mount is not in mountinfo: point=%s",

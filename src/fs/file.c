@@ -419,7 +419,7 @@ static int truncate_open_locked(struct file *f) ACK_REQUIRES(f->lock)
 int file_start_empty_locked(struct file *f)
 {
 	enum staging_state state = STAGING_DONE;
-	struct staging *s;
+	struct staging *s = NULL;
 	int rc;
 
 	if (f->now)

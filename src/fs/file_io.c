@@ -440,8 +440,8 @@ void file_write_end(struct handle *h, size_t written,
 ssize_t file_write(struct handle *h, const void *data, size_t len, uint64_t off,
 		   bool from_mmap)
 {
-	uint64_t at;
-	int fd, rc;
+	uint64_t at = off;
+	int fd = -1, rc;
 	ssize_t n;
 	size_t done = 0;
 

@@ -603,21 +603,15 @@ int listing_is_empty(struct fs *fs, uint64_t ino)
 	return rc;
 }
 
-static void invalidate_locked(struct node *n)
-{
-	n->listed_until_ms = 0;
-	n->fresh_until_ms = 0;
-	for (struct node *c = n->children; c; c = c->next)
-		invalidate_locked(c);
-}
-
 void listing_invalidate(struct fs *fs, uint64_t ino)
 {
-	struct node *n;
+	struct node *top, *n;
 
 	lock_acquire(&fs->tree.lock);
-	n = tree_by_ino_locked(&fs->tree, ino);
-	if (n)
-		invalidate_locked(n);
+	top = tree_by_ino_locked(&fs->tree, ino);
+	for (n = top; n; n = tree_walk_locked(top, n)) {
+		n->listed_until_ms = 0;
+		n->fresh_until_ms = 0;
+	}
 	lock_release(&fs->tree.lock);
 }

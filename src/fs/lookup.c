@@ -9,6 +9,7 @@
  * below `a/` exist, the folder shows, so that nothing below it is out of reach.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -117,7 +118,7 @@ static int list_few(struct fs *fs, const char *prefix, const char *delimiter,
 static int ask(struct fs *fs, const char *key, struct answer *a)
 {
 	struct oss_list_page page;
-	char folder[1024];
+	char folder[1024 + 1];
 	bool sure;
 	int rc = list_few(fs, key, "/", LOOKUP_KEYS, &page);
 
@@ -128,10 +129,9 @@ static int ask(struct fs *fs, const char *key, struct answer *a)
 	}
 	sure = read_page(&page, key, a);
 	oss_list_page_release(&page);
-	if (sure || strlen(key) + 2 > sizeof(folder))
+	if (sure || strlen(key) + 1 > OSS_KEY_MAX)
 		return 0;
-	memcpy(folder, key, strlen(key));
-	memcpy(folder + strlen(key), "/", 2);
+	snprintf(folder, sizeof(folder), "%s/", key);
 	rc = list_few(fs, folder, NULL, 1, &page);
 	if (rc == 0 && page.count) {
 		a->found = FOUND_FOLDER;

@@ -172,7 +172,7 @@ static int change_object(struct fs *fs, struct node *n, const char *key,
 
 static int carry_out(struct fs *fs, struct node *n, const char *key)
 {
-	struct object_id now;
+	struct object_id now = {0};
 	int rc;
 
 	if (n->kind == NODE_DIR)

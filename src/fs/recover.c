@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a crash interrupted beside uploads: renames, metadata changes. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -332,7 +333,7 @@ static void forget_name(struct fs *fs, const char *key, bool is_gone)
 	n = fs_node_of_key_locked(fs, key);
 	if (n && n->parent && !n->file) {
 		parent = n->parent->ino;
-		strncat(name, n->name, sizeof(name) - 1);
+		snprintf(name, sizeof(name), "%s", n->name);
 		if (is_gone)
 			tree_tomb_locked(&fs->tree, n->parent, name);
 		tree_detach_locked(&fs->tree, n);

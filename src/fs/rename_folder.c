@@ -318,23 +318,22 @@ struct dirty {
 	char key[1024]; /* the old one */
 };
 
-static void gather_dirty_locked(struct fs *fs, struct node *dir,
+static void gather_dirty_locked(struct fs *fs, struct node *top,
 				struct dirty **list) ACK_REQUIRES(fs->tree.lock)
 {
-	struct dirty *d = dir->meta_dirty ? calloc(1, sizeof(*d)) : NULL;
-	struct node *c;
+	for (struct node *n = top; n; n = tree_walk_locked(top, n)) {
+		struct dirty *d;
 
-	if (d && fs_key_locked(fs, dir, d->key) == 0) {
-		d->n = dir;
-		tree_pin_locked(dir);
+		if (n->kind != NODE_DIR || !n->meta_dirty)
+			continue;
+		d = calloc(1, sizeof(*d));
+		if (!d || fs_key_locked(fs, n, d->key) < 0) {
+			free(d);
+			continue;
+		}
+		d->n = n;
+		tree_pin_locked(n);
 		LL_PREPEND(*list, d);
-	} else {
-		free(d);
-	}
-	DL_FOREACH(dir->children, c)
-	{
-		if (c->kind == NODE_DIR)
-			gather_dirty_locked(fs, c, list);
 	}
 }
 

@@ -139,6 +139,15 @@ struct node *tree_next_locked(struct tree *t, const struct node *n)
 	return index_next(&t->inos, n);
 }
 
+struct node *tree_walk_locked(const struct node *top, struct node *n)
+{
+	if (n->children)
+		return n->children;
+	while (n != top && !n->next)
+		n = n->parent;
+	return n == top ? NULL : n->next;
+}
+
 struct node *tree_by_ino_locked(struct tree *t, uint64_t ino)
 {
 	struct node *n = index_chain(&t->inos, index_hash_ino(ino));

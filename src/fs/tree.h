@@ -97,6 +97,9 @@ void tree_release(struct tree *t);
 /** All nodes, in no order: NULL gives the first, NULL comes behind the last. */
 struct node *tree_next_locked(struct tree *t, const struct node *n)
 	ACK_REQUIRES(t->lock);
+/** The next one below top in the order of folders before what is in them; NULL
+ *  behind the last. Begin with top. */
+struct node *tree_walk_locked(const struct node *top, struct node *n);
 struct node *tree_by_ino_locked(struct tree *t, uint64_t ino)
 	ACK_REQUIRES(t->lock);
 struct node *tree_child_locked(struct tree *t, struct node *dir,
