@@ -224,6 +224,37 @@ static void an_overwrite_keeps_what_a_listing_does_not_show(void **state)
 	oss_object_release(&o);
 }
 
+static void check_conflict(struct fs_fix *f, int flags)
+{
+	struct handle *h;
+
+	fake_store_put_text(f->oss, "a", "old");
+	clock_advance_ms(f->conf.ttl_ms + 1);
+	h = fx_open(f, "a", O_RDWR | flags);
+	fx_write(h, "x", 0);
+	fake_store_put_text(f->oss, "a", "theirs");
+	assert_int_equal(fx_close(f, h), -ESTALE);
+	assert_true(fake_store_is(f->oss, "a", "theirs"));
+	assert_true(fx_xattr_is(f, "a", "upload.state", "retrying"));
+	assert_int_equal(fx_unlink(f, "a"), 0);
+	fx_settle(f);
+}
+
+static void a_conflict_is_seen_where_that_is_asked_for(void **state)
+{
+	struct fs_fix *f = *state;
+
+	fx_stop(f);
+	f->conf.fail_on_conflict = true;
+	fx_start(f);
+	check_conflict(f, 0);
+	check_conflict(f, O_TRUNC);
+	/* Our own versions are none. */
+	fx_put(f, "a", "one");
+	fx_put(f, "a", "two");
+	assert_true(fake_store_is(f->oss, "a", "two"));
+}
+
 /* -- mmap (fuse-facts 8) --------------------------------------------------- */
 
 static void a_sized_new_file_waits_for_what_is_mapped(void **state)
@@ -697,6 +728,7 @@ int main(void)
 		T(truncate_of_a_path_is_one_upload),
 		T(an_overwrite_in_the_middle_keeps_the_rest),
 		T(an_overwrite_keeps_what_a_listing_does_not_show),
+		T(a_conflict_is_seen_where_that_is_asked_for),
 		T(a_sized_new_file_waits_for_what_is_mapped),
 		T(a_sized_old_file_waits_for_what_is_mapped),
 		T(a_preallocated_file_waits_for_what_is_mapped),
