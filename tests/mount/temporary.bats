@@ -244,3 +244,37 @@ only() { # NAME...: one upload and one callback each, nothing else
 	mount_start
 	same "$D/x.part" big
 }
+
+# -- removed while open ------------------------------------------------------------------
+
+# Writes, then removes its file while it is open, and reads it.
+unlinked_while_open() { # PATH CONTENT [CLOSE-FIRST]
+	python3 - "$@" <<-'PY'
+		import os, sys
+		path, content = sys.argv[1], sys.argv[2].encode()
+		fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+		os.write(fd, content)
+		reader = os.open(path, os.O_RDONLY)
+		if len(sys.argv) > 3:
+		    os.close(fd)
+		os.unlink(path)
+		assert os.pread(reader, 100, 0) == content
+		if len(sys.argv) <= 3:
+		    os.write(fd, b" more")
+		    os.close(fd)
+		    assert os.pread(reader, 100, 0) == content + b" more"
+		os.close(reader)
+	PY
+}
+
+@test "removed while open, held or not: readable till the close, and never uploaded" {
+	unlinked_while_open "$D/a" content
+	unlinked_while_open "$D/b" ""
+	unlinked_while_open "$D/.c.swp" content
+	unlinked_while_open "$D/.d.swp" content closed
+	unlinked_while_open "$D/.e.swp" "" closed
+	remount
+	is "$(put_names)$(called_names)" ""
+	is "$(ls -A "$D")" ""
+	is "$(find "$W/state/world/staging" -type f)" ""
+}
