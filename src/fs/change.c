@@ -394,7 +394,7 @@ void fs_unlink(struct fs *fs, uint64_t parent, const char *name,
 {
 	struct removal *r = removal_new(fs, parent, name, done);
 	struct node *n = NULL;
-	bool on_oss;
+	bool on_oss, dirty;
 	int rc;
 
 	if (!r) {
@@ -415,9 +415,12 @@ void fs_unlink(struct fs *fs, uint64_t parent, const char *name,
 	if (n->parent)
 		tree_tomb_locked(&fs->tree, n->parent, name);
 	tree_detach_locked(&fs->tree, n);
+	dirty = n->meta_dirty;
 	n->meta_dirty = false;
 	tree_unpin_locked(&fs->tree, n);
 	lock_release(&fs->tree.lock);
+	if (dirty)
+		metachange_remove(fs->d.db, r->key);
 	if (on_oss)
 		removal_submit(r, unlink_run);
 	else

@@ -41,4 +41,8 @@ void fs_forget_children_locked(struct fs *fs, struct node *dir)
 int fs_props_of(struct fs *fs, struct node *n, const char *key,
 		struct staging_props *out);
 
+/** The node's mode, owner and mtime, to be made its object's: a crash does not
+ *  lose them. @return 0 or -errno */
+int fs_journal_change(struct fs *fs, struct node *n);
+
 #endif

@@ -199,9 +199,26 @@ struct meta_task {
 };
 
 static void schedule_in(struct fs *fs, struct node *n, int64_t ms);
+static void meta_run(void *arg);
 
-/* The node, pinned, when its change is still to be made. */
-static struct node *due(struct meta_task *t)
+static void meta_submit(struct meta_task *t)
+{
+	const struct keyq_task task = {
+		.class = KEYQ_META,
+		.key = t->key,
+		.is_exact = true,
+		.run = meta_run,
+		.dropped = free, /* the journal keeps the change */
+		.arg = t,
+	};
+
+	if (keyq_submit(t->fs->d.queue, &task) < 0)
+		free(t);
+}
+
+/* The node, pinned, when its change is still to be made.
+   @param renamed  set: the key is another one now, whose turn it is not */
+static struct node *due(struct meta_task *t, bool *renamed)
 {
 	struct fs *fs = t->fs;
 	struct node *n;
@@ -213,10 +230,15 @@ static struct node *due(struct meta_task *t)
 		n->meta_scheduled = false;
 	if (n && (!n->meta_dirty || fs_key_locked(fs, n, key) < 0))
 		n = NULL;
+	*renamed = n && strcmp(key, t->key) != 0;
+	if (*renamed) {
+		memcpy(t->key, key, sizeof(t->key));
+		n->meta_scheduled = true;
+		n = NULL;
+	}
 	if (n) {
 		n->meta_dirty = false;
 		tree_pin_locked(n);
-		memcpy(t->key, key, sizeof(t->key));
 	}
 	lock_release(&fs->tree.lock);
 	return n;
@@ -229,67 +251,55 @@ static bool is_hopeless(int rc)
 	       rc == -EINVAL || rc == -E2BIG || rc == -ESTALE;
 }
 
-/* The name shows what OSS has. */
-static void give_up(struct fs *fs, struct node *n, const char *key, int rc)
+/* What came of it.  @return whether the journal may forget the change */
+static bool settle(struct fs *fs, struct node *n, const char *key, int rc)
 {
-	if (rc != -ENOENT)
+	bool is_over;
+
+	if (is_hopeless(rc) && rc != -ENOENT)
 		log_err("fs: a change of mode, owner or time is given up: key=%s errno=%d",
 			LOG_Q(key), -rc);
-	metachange_remove(fs->d.db, key);
 	lock_acquire(&fs->tree.lock);
-	n->meta_known = false;
-	n->fresh_until_ms = 0;
+	if (is_hopeless(rc)) { /* the name shows what OSS has */
+		n->meta_known = false;
+		n->fresh_until_ms = 0;
+	}
+	is_over = rc == 0 || is_hopeless(rc) || !n->parent;
+	if (!is_over)
+		n->meta_dirty = true;
+	else if (n->meta_dirty) /* changed again meanwhile */
+		is_over = false;
 	lock_release(&fs->tree.lock);
-}
-
-static void try_later(struct fs *fs, struct node *n)
-{
-	lock_acquire(&fs->tree.lock);
-	n->meta_dirty = true;
-	lock_release(&fs->tree.lock);
-	schedule_in(fs, n, RETRY_MS);
+	return is_over;
 }
 
 static void meta_run(void *arg)
 {
 	struct meta_task *t = arg;
 	struct fs *fs = t->fs;
-	struct node *n = due(t);
 	struct file_state state;
+	bool renamed;
+	struct node *n = due(t, &renamed);
 	int rc;
 
-	if (!n) {
-		free(t);
+	if (renamed) {
+		meta_submit(t);
 		return;
 	}
-	/* Bytes are on their way: they take it along at their close, or their
-	   end schedules it again. */
-	file_get_state(fs, n, &state);
-	rc = state.staged ? -EBUSY : carry_out(fs, n, t->key);
-	if (rc == 0)
-		metachange_remove(fs->d.db, t->key);
-	else if (is_hopeless(rc))
-		give_up(fs, n, t->key, rc);
-	else
-		try_later(fs, n);
-	lock_acquire(&fs->tree.lock);
-	tree_unpin_locked(&fs->tree, n);
-	lock_release(&fs->tree.lock);
+	if (n) {
+		/* Bytes are on their way: they take it along at their close, or
+		   their end schedules it again. */
+		file_get_state(fs, n, &state);
+		rc = state.staged ? -EBUSY : carry_out(fs, n, t->key);
+		if (settle(fs, n, t->key, rc))
+			metachange_remove(fs->d.db, t->key);
+		else if (rc < 0 && rc != -EBUSY)
+			schedule_in(fs, n, RETRY_MS);
+		lock_acquire(&fs->tree.lock);
+		tree_unpin_locked(&fs->tree, n);
+		lock_release(&fs->tree.lock);
+	}
 	free(t);
-}
-
-static void meta_submit(struct meta_task *t)
-{
-	const struct keyq_task task = {
-		.class = KEYQ_META,
-		.key = t->key,
-		.run = meta_run,
-		.dropped = free, /* the journal keeps the change */
-		.arg = t,
-	};
-
-	if (keyq_submit(t->fs->d.queue, &task) < 0)
-		free(t);
 }
 
 static void meta_due(void *arg)
@@ -360,7 +370,7 @@ void fs_flush_meta(struct fs *fs)
 
 /* -- asking for it --------------------------------------------------------- */
 
-static int journal_change(struct fs *fs, struct node *n)
+int fs_journal_change(struct fs *fs, struct node *n)
 {
 	struct objmeta want = {0};
 	struct posix_attr a;
@@ -401,7 +411,7 @@ int fs_change_later(struct fs *fs, struct node *n)
 	lock_acquire(&fs->tree.lock);
 	n->meta_dirty = true;
 	lock_release(&fs->tree.lock);
-	rc = journal_change(fs, n);
+	rc = fs_journal_change(fs, n);
 	fs_schedule_meta(fs, n);
 	return rc;
 }

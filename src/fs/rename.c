@@ -224,6 +224,31 @@ struct stake rename_stake(struct fs *fs, struct node *n)
 	return k;
 }
 
+/* A change of metadata that waits goes along; what waited for the file that had
+   the new name is void. */
+static void move_changes(struct rename *r)
+{
+	struct fs *fs = r->fs;
+	bool dirty, is_void = false;
+
+	lock_acquire(&fs->tree.lock);
+	dirty = r->n->meta_dirty;
+	if (r->target) {
+		is_void = r->target->meta_dirty;
+		r->target->meta_dirty = false;
+	}
+	lock_release(&fs->tree.lock);
+	if (dirty || is_void)
+		metachange_remove(fs->d.db, r->dst);
+	if (!dirty)
+		return;
+	metachange_remove(fs->d.db, r->src);
+	if (fs_journal_change(fs, r->n) < 0)
+		log_warn(
+			"fs: a change of metadata is not in the journal: key=%s",
+			LOG_Q(r->dst));
+}
+
 static void finish(struct rename *r, int rc)
 {
 	struct fs *fs = r->fs;
@@ -232,6 +257,8 @@ static void finish(struct rename *r, int rc)
 	   find its node there. */
 	if (rc == 0)
 		rc = rename_move_node(r);
+	if (rc == 0)
+		move_changes(r);
 	if (rc == 0 && r->target && file_unlinked(fs, r->target)) {
 		/* An upload of it is let finish: under the name of the new. */
 		lock_acquire(&fs->tree.lock);
