@@ -131,6 +131,9 @@ bool file_has_older(struct fs *fs, struct node *n);
 /** The same bytes lie under another name or ETag now, by a copy of ours: readers
  *  go on with that. */
 void file_moved_locked(struct node *n);
+/** The staged file that tells how far a rename has come: the newest that is
+ *  closed, else the open one. @return its id; 0: nothing is staged */
+int64_t file_staged_id(struct fs *fs, struct node *n);
 /** The rename is done: a held file whose name is final now goes up. */
 void file_renamed(struct fs *fs, struct node *n);
 /** chmod, chown, utimens of an open or held file go into its upload.

@@ -184,6 +184,24 @@ bool file_has_older(struct fs *fs, struct node *n)
 	return has_older;
 }
 
+int64_t file_staged_id(struct fs *fs, struct node *n)
+{
+	struct file *f = file_of_node(fs, n);
+	const struct generation *g;
+	int64_t id = 0;
+
+	if (!f)
+		return 0;
+	lock_acquire(&f->lock);
+	LL_FOREACH(f->older, g)
+	id = staging_id(g->staging);
+	if (f->now && (!id || staging_state_of(f->now) != STAGING_OPEN))
+		id = staging_id(f->now);
+	lock_release(&f->lock);
+	file_put(f);
+	return id;
+}
+
 static bool is_pending(struct staging *s)
 {
 	enum staging_state state = staging_state_of(s);

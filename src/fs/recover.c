@@ -361,11 +361,33 @@ static void run_removal(struct fs *fs, const struct intent *i)
 	intent_remove(fs->d.db, i->id);
 }
 
+/* Where are the bytes that were renamed? @return false: they are not there any
+ * more, or their writer never finished them */
+static bool find_renamed(struct fs *fs, const struct intent *i,
+			 char key[STAGING_KEY_MAX])
+{
+	struct staging *s =
+		i->staged_id ? staging_store_find(fs->d.staging, i->staged_id)
+			     : NULL;
+	bool found = s && staging_state_of(s) != STAGING_INCOMPLETE &&
+		     staging_state_of(s) != STAGING_DONE;
+
+	if (found)
+		staging_key(s, key);
+	staging_put(s);
+	return found;
+}
+
 static int run_intent(struct fs *fs, const struct intent *i)
 {
 	struct oss_reply reply = {0};
-	int rc = finish_rename(fs, i, &reply);
+	char key[STAGING_KEY_MAX];
+	int rc = 1;
 
+	/* Of bytes whose writer is gone the object alone is renamed: by an
+	   intent of its own. */
+	if (!i->is_staged || find_renamed(fs, i, key))
+		rc = finish_rename(fs, i, &reply);
 	if (rc == 0)
 		log_notice(
 			"fs: finished a rename that a crash interrupted: from=%s to=%s",
@@ -468,11 +490,16 @@ static void rename_over_staged(struct fs *fs, const struct intent *i,
  * submitted yet. @return false: nothing is */
 static bool resume_at_once(struct fs *fs, const struct intent *i)
 {
+	char key[STAGING_KEY_MAX];
+	bool renamed, found;
 	struct node *n;
 
 	if (!i->src || !i->dst || !*i->dst)
 		return false;
-	/* Where none is under the old name, it has the new one already. */
+	found = find_renamed(fs, i, key);
+	renamed = found && strcmp(key, i->dst) == 0;
+	if (renamed || (i->is_staged && !found))
+		return false;
 	n = pin_staged(fs, i->is_staged ? i->src : i->dst);
 	if (!n)
 		return false;

@@ -22,8 +22,11 @@
  * not leave a part under each name. */
 static void begin_intent(struct rename *r)
 {
-	struct intent i = {.src = r->src, .dst = r->dst, .is_staged = true};
 	struct fs *fs = r->fs;
+	struct intent i = {.src = r->src,
+			   .dst = r->dst,
+			   .is_staged = true,
+			   .staged_id = file_staged_id(fs, r->n)};
 
 	lock_acquire(&fs->tree.lock);
 	memcpy(i.src_etag, r->n->etag, sizeof(i.src_etag));
@@ -121,6 +124,7 @@ int rename_copy(struct fs *fs, struct node *n, const char *src, const char *dst,
 				.dst = dst,
 				.is_passing = is_staged(fs, n),
 				.remove_source = intent != NULL,
+				.staged_id = file_staged_id(fs, n),
 				.intent = intent};
 	struct staging_props props = {0};
 	struct oss_props p;

@@ -20,8 +20,8 @@ static int run_add(sqlite3 *sql, void *arg)
 	AUTO(sql_done) sqlite3_stmt *st = NULL;
 	struct adding *a = arg;
 	int rc = sql_get(sql,
-			 "INSERT INTO intents(src, dst, src_etag, copied)"
-			 " VALUES(?1,?2,?3,?4)",
+			 "INSERT INTO intents(src, dst, src_etag, copied,"
+			 " staged_id) VALUES(?1,?2,?3,?4,?5)",
 			 &st);
 
 	if (rc < 0)
@@ -31,6 +31,7 @@ static int run_add(sqlite3 *sql, void *arg)
 	sql_bind_text(st, 3, a->intent->src_etag);
 	sqlite3_bind_int(st, 4,
 			 a->intent->is_staged ? STAGED : a->intent->copied);
+	sqlite3_bind_int64(st, 5, a->intent->staged_id);
 	rc = sql_run(st);
 	if (rc == 0)
 		a->id = sqlite3_last_insert_rowid(sql);
@@ -109,6 +110,7 @@ static int add_item(sqlite3_stmt *st, struct intent_list *l)
 		.id = sqlite3_column_int64(st, 0),
 		.copied = sqlite3_column_int(st, 4) == 1,
 		.is_staged = sqlite3_column_int(st, 4) == STAGED,
+		.staged_id = sqlite3_column_int64(st, 5),
 	};
 	sql_col_copy(st, 3, more->src_etag, sizeof(more->src_etag));
 	rc = sql_col_dup(st, 1, &more->src);
@@ -119,8 +121,8 @@ static int run_list(sqlite3 *sql, void *arg)
 {
 	AUTO(sql_done) sqlite3_stmt *st = NULL;
 	int rc = sql_get(sql,
-			 "SELECT id, src, dst, src_etag, copied FROM intents"
-			 " ORDER BY id",
+			 "SELECT id, src, dst, src_etag, copied, staged_id"
+			 " FROM intents ORDER BY id",
 			 &st);
 
 	if (rc < 0)

@@ -82,7 +82,7 @@ static const char version_1[] =
 	"CREATE TABLE intents("
 	" id INTEGER PRIMARY KEY AUTOINCREMENT, src TEXT NOT NULL,"
 	" dst TEXT NOT NULL, src_etag TEXT NOT NULL,"
-	" copied INTEGER NOT NULL);";
+	" copied INTEGER NOT NULL, staged_id INTEGER NOT NULL);";
 
 const char *const schema_steps[] = {version_1};
 const size_t schema_step_count = ARRAY_LEN(schema_steps);

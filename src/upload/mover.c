@@ -206,6 +206,7 @@ static void begin_intent(struct work *w)
 	const struct intent i = {
 		.src = (char *)(uintptr_t)w->m->src,
 		.dst = (char *)(uintptr_t)w->m->dst,
+		.staged_id = w->m->staged_id,
 	};
 	struct intent with_etag = i;
 

@@ -28,6 +28,7 @@ struct object_move {
 			    it under that name */
 	bool remove_source; /* a rename of one file; a folder's are removed
 			       together by the caller */
+	int64_t staged_id;  /* staged bytes that are renamed with it; 0: none */
 	int64_t *intent;    /* out: the journaled rename, for the caller to end
 			    with intent_remove(); 0: none.  NULL: it ends
 			    with the move */

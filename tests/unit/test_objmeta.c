@@ -167,8 +167,11 @@ static void metadata_changes_wait_in_the_journal(void **state)
 
 static void note_intent(void *arg, const struct intent *i)
 {
-	buf_addf(arg, "%s>%s(%s)%s ", i->src, i->dst, i->src_etag,
-		 i->copied ? "+" : "");
+	buf_addf(arg, "%s>%s(%s)%s%lld ", i->src, i->dst, i->src_etag,
+		 i->copied      ? "+"
+		 : i->is_staged ? "s"
+				: "",
+		 (long long)i->staged_id);
 }
 
 static void renames_under_way_survive(void **state)
@@ -176,7 +179,8 @@ static void renames_under_way_survive(void **state)
 	struct meta_fix *f = *state;
 	char a[] = "a", b[] = "b", dir[] = "d/", to[] = "e/";
 	struct intent one = {.src = a, .dst = b, .src_etag = "E"};
-	struct intent two = {.src = dir, .dst = to};
+	struct intent two = {
+		.src = dir, .dst = to, .is_staged = true, .staged_id = 7};
 	struct intent three = {.src = b, .dst = a};
 	AUTO(buf_release) struct buf got = BUF_INIT;
 	int64_t id1 = 0, id2 = 0, id3 = 0;
@@ -188,7 +192,7 @@ static void renames_under_way_survive(void **state)
 	assert_int_equal(intent_remove(f->db, id3), 0);
 	reopen(f);
 	assert_int_equal(intent_walk(f->db, note_intent, &got), 0);
-	assert_string_equal(buf_str(&got), "a>b(E)+ d/>e/() ");
+	assert_string_equal(buf_str(&got), "a>b(E)+0 d/>e/()s7 ");
 }
 
 int main(void)
