@@ -391,6 +391,7 @@ int staging_write_begin(struct staging *s, uint64_t off, size_t len)
 	if (!op)
 		return -ENOMEM;
 	rc = write_begin(s, op, off, len);
+	failpoint("staging.pwrite.before_data");
 	if (rc < 0)
 		free(op);
 	return rc; /* in s->ops, until staging_write_end() finds it there */
@@ -412,6 +413,7 @@ void staging_write_end(struct staging *s, uint64_t off, size_t len)
 {
 	struct io_op *op;
 
+	failpoint("staging.pwrite.written");
 	staging_lock(s);
 	op = find_write_locked(s, off, len);
 	if (op) {

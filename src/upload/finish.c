@@ -34,6 +34,7 @@ int finish_by_copy(const struct upload_env *env, struct upload_run *run,
 		.callback = want->callback,
 		.callback_urls = want->callback_urls,
 		.cancel = &run->cancel,
+		.db = env->deps.db,
 	};
 
 	run_moved(run); /* the bytes are there */

@@ -152,6 +152,7 @@ static int copy(struct work *w)
 		.keep_acl = !is_rename(w),
 		.deadline_ms = clock_mono_ms() + w->env->conf.retry_deadline_ms,
 		.cancel = &w->env->is_ending,
+		.db = w->env->deps.db,
 	};
 
 	return object_copy(&w->env->deps.store, w->env->parts, &c, &w->put);

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "state/mpu.h"
 #include "upload/layout.h"
 #include "upload/parts.h"
 #include "util/base.h"
@@ -329,6 +331,8 @@ static int put_empty(struct copying *cp, struct oss_put_result *out)
 
 static void forget_upload(struct copying *cp)
 {
+	if (cp->upload_id && cp->c->db)
+		(void)mpu_forget(cp->c->db, cp->upload_id);
 	free(cp->upload_id);
 	cp->upload_id = NULL;
 	free(cp->parts);
@@ -345,10 +349,14 @@ static void abort_upload(struct copying *cp)
 	if (!cp->upload_id)
 		return;
 	if (cp->store->ops->abort(cp->store->self, cp->c->dst, cp->upload_id,
-				  &ctl, &reply) < 0)
-		log_warn("copy: an upload is left over: key=%s upload_id=%s %s",
-			 LOG_Q(cp->c->dst), cp->upload_id,
-			 oss_reply_describe(&reply, text, sizeof(text)));
+				  &ctl, &reply) == 0) {
+		forget_upload(cp);
+		return;
+	}
+	log_warn("copy: an upload is left over: key=%s upload_id=%s %s",
+		 LOG_Q(cp->c->dst), cp->upload_id,
+		 oss_reply_describe(&reply, text, sizeof(text)));
+	free(take_ptr(cp->upload_id)); /* the next start looks for it */
 	forget_upload(cp);
 }
 
@@ -416,6 +424,9 @@ static int copy_upload(struct copying *cp, struct oss_put_result *out,
 
 	if (rc < 0)
 		return rc;
+	if (cp->c->db && mpu_note(cp->c->db, cp->c->dst, cp->upload_id) < 0)
+		log_warn("copy: not noted for cleaning up: key=%s upload_id=%s",
+			 LOG_Q(cp->c->dst), cp->upload_id);
 	/* Last-Modified has whole seconds. */
 	since_ms = out->reply.server_ms ? out->reply.server_ms - 1000 : 0;
 	rc = copy_parts(cp, out);

@@ -23,6 +23,7 @@
 #include "oss/store.h"
 #include "state/cblog.h"
 
+struct db;
 struct part_pool; /* upload/parts.h: threads that move parts */
 
 struct object_copy {
@@ -40,6 +41,8 @@ struct object_copy {
 	int64_t deadline_ms; /* clock_mono_ms(): of the first step; each that is
 				  done gives the next as much time again */
 	const atomic_bool *cancel;
+	struct db *db; /* where its multipart upload is noted, for the next
+			  start to abort; NULL: nowhere */
 };
 
 /**

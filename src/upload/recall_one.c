@@ -122,6 +122,7 @@ static void call_again(const struct upload_env *env, const char *key,
 		.keep_acl = true,
 		.deadline_ms = began + env->conf.retry_deadline_ms,
 		.cancel = &env->is_ending,
+		.db = env->deps.db,
 	};
 	int rc = rebuild(env, rec, &cb);
 
