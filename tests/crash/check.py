@@ -113,6 +113,7 @@ class AreaCheck:
         """Only what was open when the daemon died is incomplete."""
         after = self.worlds[-1].model
         may_be = {n.path for m in (self.model, after) for n in m.handles.values()}
+        may_be |= after.killed
         if self.interrupted and 'path' in self.interrupted:
             may_be.add(self.interrupted['path'])
         for path in incomplete:

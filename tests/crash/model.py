@@ -63,6 +63,7 @@ class Model:
         self.names = {}  # path -> Node
         self.handles = {}  # number -> Node
         self.dirs = set()
+        self.killed = set()  # paths that a writer never finished
         # (path, size) -> how often those bytes came under that name
         self.deliveries = collections.Counter()
         self.closes = []  # (path, size) of every close that was answered 0
@@ -194,6 +195,9 @@ class Model:
             self.move(path, step['to'] + path[len(step['path']):])
         self.dirs.discard(step['path'])
         self.dirs.add(step['to'])
+
+    def do_killed(self, step):
+        self.killed.add(step['path'])
 
     def do_chmod(self, step):
         pass

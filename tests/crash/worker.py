@@ -5,11 +5,13 @@ The log is a file of JSON lines that all workers append to.  "begin" comes
 before the system call, "end" after it; a step without an end, or whose end
 says that the daemon died, is the one that the crash interrupted.
 """
+import contextlib
 import errno
 import fcntl
 import json
 import os
 import random
+import signal
 import time
 
 from model import Model, pattern
@@ -105,6 +107,15 @@ class Area:
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if code:
             raise OSError(code, 'in the child')
+
+    def call_killed(self, path, token, len):
+        pid = os.fork()
+        if pid == 0:
+            with contextlib.suppress(OSError):
+                fd = os.open(self.path(path), os.O_WRONLY | os.O_CREAT, 0o644)
+                os.write(fd, pattern(token, len))
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(pid, 0)
 
     def call_dup(self, h):
         os.close(os.dup(self.handles[h]))
@@ -316,6 +327,13 @@ class Worker:
         if path:
             self.own.step('chmod', path=path, mode=self.random.choice([0o600, 0o644]))
 
+    def killed(self):
+        """A program that is killed before it closes its file."""
+        if not self.own.handles:  # which it would inherit
+            token = self.token()
+            self.own.step('killed', path='%s/k%d' % (self.own.name, token),
+                          token=token, len=self.random.randrange(1, 20000))
+
     def read(self):
         path = self.present(closed=False)
         if path:
@@ -359,7 +377,7 @@ class Worker:
 
     CHOICES = [(put, 28), (append, 14), (update, 8), (open_slowly, 8), (go_on, 14),
                (rename, 10), (finish_part, 8), (unlink, 7), (folder, 6),
-               (chmod, 4), (read, 8), (touch, 3), (share, 10), (publish, 5)]
+               (chmod, 4), (read, 8), (touch, 3), (killed, 2), (share, 10), (publish, 5)]
 
     def run(self):
         """Until enough files were closed, or the daemon is dead."""
