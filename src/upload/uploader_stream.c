@@ -87,7 +87,8 @@ void uploader_wrote(struct uploader *u, struct staging *s, uint64_t off,
 		}
 	}
 	lock_release(&u->lock);
-	if (!up && is_long)
+	/* One that was unlinked while it is open will never be stored. */
+	if (!up && is_long && !staging_is_discarded(s))
 		enter_stream(u, s, end);
 }
 

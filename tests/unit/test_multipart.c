@@ -599,6 +599,18 @@ static void file_cut_below_the_threshold_is_put_whole(void **state)
 	staging_put(s);
 }
 
+static void unlinked_file_is_not_sent_while_it_is_written(void **state)
+{
+	struct upload_fix *f = *state;
+	struct staging *s = writing(f, "big");
+
+	assert_int_equal(staging_discard(s), 0);
+	write_on(f, s, 2 * MIB);
+	nothing_left(f);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_INITIATE), 0);
+	staging_put(s);
+}
+
 static void abandoned_file_is_aborted(void **state)
 {
 	struct upload_fix *f = *state;
@@ -766,6 +778,7 @@ int main(void)
 		TEST(untold_change_makes_all_parts_go_out_again),
 		TEST(file_cut_below_the_threshold_is_put_whole),
 		TEST(abandoned_file_is_aborted),
+		TEST(unlinked_file_is_not_sent_while_it_is_written),
 		TEST(temporary_name_is_not_sent_early),
 		TEST(random_writer_is_not_sent_early),
 		TEST(times_of_writing_need_no_copy),
