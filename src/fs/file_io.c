@@ -9,12 +9,18 @@
 #include <utlist.h>
 
 #include "fs/file_impl.h"
+#include "util/base.h"
+#include "util/buf.h"
 #include "util/clock.h"
 #include "util/log.h"
 
 /** Missing ranges of a changed object are fetched in blocks of this size. */
 #define FETCH_BLOCK ((uint64_t)1 << 20)
-enum { TRIES_MAX = 8 };
+enum {
+	TRIES_MAX = 8,
+	FETCH_TRIES = 3,
+	CHECKED_MAX = 4 << 20, /* longer ones are not kept in memory */
+};
 
 /* -- reading --------------------------------------------------------------- */
 
@@ -362,6 +368,19 @@ struct fill {
 	uint64_t off;
 };
 
+static bool is_spoilt(const struct oss_reply *r)
+{
+	return strcmp(r->code, "CrcMismatch") == 0;
+}
+
+static int buf_write(void *arg, const void *data, size_t len)
+{
+	struct buf *b = arg;
+
+	buf_add(b, data, len);
+	return buf_error(b);
+}
+
 static int fill_write(void *arg, const void *data, size_t len)
 {
 	struct fill *to = arg;
@@ -371,14 +390,35 @@ static int fill_write(void *arg, const void *data, size_t len)
 	return rc;
 }
 
+/* Into memory first: the sum of a whole object is known at its end. */
+static int fetch_checked(struct reader *reader, struct staging *s, uint64_t off,
+			 uint64_t len, struct oss_reply *reply)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	const struct oss_sink sink = {buf_write, &b};
+	int rc = reader_fetch(reader, off, len, &sink, reply);
+
+	return rc < 0 ? rc : staging_fill(s, b.data, b.len, off);
+}
+
+static int fetch_straight(struct reader *reader, struct staging *s,
+			  uint64_t off, uint64_t len, struct oss_reply *reply)
+{
+	struct fill to = {s, off};
+	const struct oss_sink sink = {fill_write, &to};
+	int rc = reader_fetch(reader, off, len, &sink, reply);
+
+	if (rc < 0 && is_spoilt(reply) && staging_unfill(s, off, len) < 0)
+		rc = -ENOMEM;
+	return rc;
+}
+
 int fs_fetch_missing(void *arg, struct staging *s, uint64_t off, uint64_t len)
 {
 	struct fs *fs = arg;
 	struct staging_base base;
 	struct reader *reader;
-	struct oss_reply reply = {0};
-	struct fill to = {s, off};
-	const struct oss_sink sink = {fill_write, &to};
+	struct oss_reply reply;
 	int rc;
 
 	if (!staging_base_of(s, &base) || off >= base.size)
@@ -389,7 +429,14 @@ int fs_fetch_missing(void *arg, struct staging *s, uint64_t off, uint64_t len)
 			 base.etag[0] ? base.etag : NULL, base.size, &reader);
 	if (rc < 0)
 		return rc;
-	rc = reader_fetch(reader, off, len, &sink, &reply);
+	for (int i = 0; i < FETCH_TRIES; i++) {
+		memset(&reply, 0, sizeof(reply));
+		rc = len <= CHECKED_MAX
+			     ? fetch_checked(reader, s, off, len, &reply)
+			     : fetch_straight(reader, s, off, len, &reply);
+		if (rc == 0 || !is_spoilt(&reply))
+			break;
+	}
 	reader_close(reader);
 	if (rc < 0)
 		fs_log_failure("fetching the unchanged part of an object",

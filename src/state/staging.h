@@ -176,6 +176,9 @@ bool staging_missing(struct staging *s, uint64_t off, uint64_t len,
 /** Bytes of the base; local ones win. Allowed in every state (it changes
  *  nothing that shows). */
 int staging_fill(struct staging *s, const void *data, size_t len, uint64_t off);
+/** What was filled there is missing again: it was not what the base has. What the
+ *  program has written stays. @return 0 or -ENOMEM */
+int staging_unfill(struct staging *s, uint64_t off, uint64_t len);
 /** What was filled is found after a crash: waits for its row, when there is
  *  news. @return 0 or -errno */
 int staging_keep_filled(struct staging *s);

@@ -250,6 +250,33 @@ int staging_fill(struct staging *s, const void *data, size_t len, uint64_t off)
 	return rc;
 }
 
+int staging_unfill(struct staging *s, uint64_t off, uint64_t len)
+{
+	struct io_op op = {.kind = IO_EXCLUSIVE, .start = off};
+	struct extents rest = EXTENTS_INIT;
+	int rc;
+
+	op.end = len > UINT64_MAX - off ? UINT64_MAX : off + len;
+	staging_lock(s);
+	staging_op_begin_locked(s, &op);
+	rc = extents_copy(&rest, &s->local);
+	if (rc == 0)
+		rc = extents_remove(&rest, op.start, op.end);
+	for (size_t i = 0; rc == 0 && i < s->changed_ranges.count; i++)
+		rc = extents_add(&rest, s->changed_ranges.items[i].start,
+				 s->changed_ranges.items[i].end);
+	if (rc == 0) {
+		extents_release(&s->local);
+		s->local = rest;
+		s->dirty |= JOURNAL_RANGES;
+	} else {
+		extents_release(&rest);
+	}
+	staging_op_end_locked(s, &op);
+	staging_unlock(s);
+	return rc;
+}
+
 /* -- writing ----------------------------------------------------------------- */
 
 /* What a write may add to the disk's use: only its new tail when the file

@@ -441,6 +441,12 @@ static int after_gone(struct multipart *m, const struct upload_want *want,
 	return rc;
 }
 
+/* Stored, but as other bytes than were sent. */
+static bool is_spoilt(const struct oss_reply *r)
+{
+	return strcmp(r->code, "CrcMismatch") == 0;
+}
+
 /* The Initiate of an open file may still be under way. */
 static void settle_begin(struct multipart *m)
 {
@@ -466,6 +472,11 @@ int multipart_send(struct multipart *m, const struct upload_want *want,
 		rc = prepare(m, want, out);
 		if (rc == 0)
 			rc = finish(m, want, out, stored);
+		if (rc < 0 && is_spoilt(&out->reply)) {
+			(void)mpu_forget(m->env->deps.db, m->upload_id);
+			multipart_forget(m); /* its parts are spent */
+			continue;
+		}
 		if (!m->upload_id || !is_no_upload(rc, &out->reply))
 			break;
 		rc = after_gone(m, want, out, stored);
@@ -474,7 +485,5 @@ int multipart_send(struct multipart *m, const struct upload_want *want,
 	}
 	if (rc == 0 && m->upload_id)
 		(void)mpu_forget(m->env->deps.db, m->upload_id);
-	else if (rc < 0 && strcmp(out->reply.code, "CrcMismatch") == 0)
-		multipart_forget(m); /* its parts are spent */
 	return rc;
 }

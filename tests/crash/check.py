@@ -294,9 +294,9 @@ def differences(shown, wanted):
 class Check:
     """Everything about one round."""
 
-    def __init__(self, log, mode):
+    def __init__(self, log, answers_at_close):
         self.log = log
-        self.mode = mode
+        self.answers_at_close = answers_at_close
         self.areas = [AreaCheck(name, records) for name, records in log.areas.items()
                       if name != 'race']
         self.race = RaceCheck(log.areas.get('race', []))
@@ -332,7 +332,7 @@ class Check:
                 for what, count in model.deliveries.items():
                     deliveries[what] = max(deliveries[what], count)
         heard.check_promised(deliveries)
-        if self.mode == 'stored':
+        if self.answers_at_close:
             for part in [self.race, *(a.model for a in self.areas)]:
                 for path, size in part.closes:
                     heard.check_heard(path, size)

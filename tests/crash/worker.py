@@ -141,8 +141,14 @@ class Area:
         os.chmod(self.path(path), mode)
 
     def call_read(self, path):
-        with open(self.path(path), 'rb', buffering=0) as f:
-            data = f.readall()
+        for left in reversed(range(self.worker.settings.get('read_tries', 1))):
+            try:
+                with open(self.path(path), 'rb', buffering=0) as f:
+                    data = f.readall()
+                break
+            except OSError as e:
+                if e.errno != errno.EIO or not left:
+                    raise
         if not self.shared and data != self.model.names[path].working:
             return 'read %d bytes, not the %d that were written' % (
                 len(data), len(self.model.names[path].working))

@@ -208,6 +208,24 @@ static void an_overwrite_in_the_middle_keeps_the_rest(void **state)
 	assert_true(fake_store_is(f->oss, "a", "0123xx6789"));
 }
 
+static void bytes_with_a_wrong_sum_are_fetched_again(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h;
+
+	fake_store_put_text(f->oss, "a", "0123456789");
+	h = fx_open(f, "a", O_RDWR);
+	fx_write(h, "xx", 10);
+	fake_store_fail(f->oss, &(struct fake_fault){.op = FAKE_GET,
+						     .err = -EIO,
+						     .http = 200,
+						     .code = "CrcMismatch",
+						     .after_bytes = 10});
+	assert_int_equal(fx_close(f, h), 0);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_GET), 2);
+	assert_true(fake_store_is(f->oss, "a", "0123456789xx"));
+}
+
 static void an_overwrite_keeps_what_a_listing_does_not_show(void **state)
 {
 	struct fs_fix *f = *state;
@@ -727,6 +745,7 @@ int main(void)
 		T(what_is_held_goes_up_with_the_mode_of_then),
 		T(truncate_of_a_path_is_one_upload),
 		T(an_overwrite_in_the_middle_keeps_the_rest),
+		T(bytes_with_a_wrong_sum_are_fetched_again),
 		T(an_overwrite_keeps_what_a_listing_does_not_show),
 		T(a_conflict_is_seen_where_that_is_asked_for),
 		T(a_sized_new_file_waits_for_what_is_mapped),

@@ -222,6 +222,23 @@ static void lost_complete_is_found_and_called_back_again(void **state)
 	staging_put(s);
 }
 
+static void spoilt_upload_is_made_again_before_close_hears_of_it(void **state)
+{
+	struct upload_fix *f = *state;
+	struct staging *s = upload_closed_bytes(f, "big", MIB, "d-5");
+
+	fake_store_fail(f->oss, &(struct fake_fault){.op = FAKE_COMPLETE,
+						     .err = -EIO,
+						     .http = 200,
+						     .code = "CrcMismatch",
+						     .stored = true});
+	assert_int_equal(submit_and_wait(f, s), 0);
+	assert_true(upload_is_stored(f, "big", s));
+	assert_int_equal(fake_store_calls(f->oss, FAKE_INITIATE), 2);
+	nothing_left(f);
+	staging_put(s);
+}
+
 static void unanswered_complete_is_found_by_the_next_attempt(void **state)
 {
 	struct upload_fix *f = *state;
@@ -760,6 +777,7 @@ int main(void)
 		TEST(restart_goes_on_with_finished_parts),
 		TEST(dead_upload_is_begun_anew),
 		TEST(lost_complete_is_found_and_called_back_again),
+		TEST(spoilt_upload_is_made_again_before_close_hears_of_it),
 		TEST(unanswered_complete_is_found_by_the_next_attempt),
 		TEST(complete_that_never_arrived_is_sent_again),
 		TEST(somebody_elses_object_is_not_taken_for_ours),

@@ -229,6 +229,28 @@ static void ranges_survive_a_start(void **state)
 	free(m);
 }
 
+static void what_was_filled_wrongly_is_missing_again(void **state)
+{
+	struct state_fix *f = *state;
+	struct staging *s = create_over_base(f, BASE);
+	static const char bytes[BASE] = {1};
+	uint64_t off = 0, len = 0;
+
+	assert_int_equal(staging_pwrite(s, "abc", 3, 100), 0);
+	assert_int_equal(staging_fill(s, bytes, BASE, 0), 0);
+	assert_false(staging_missing(s, 0, BASE, &off, &len));
+	assert_int_equal(staging_unfill(s, 50, 1000), 0);
+	assert_true(staging_missing(s, 0, BASE, &off, &len));
+	assert_int_equal(off, 50);
+	assert_int_equal(len, 50);
+	assert_false(
+		staging_missing(s, 100, 3, &off, &len)); /* the program's */
+	assert_true(staging_missing(s, 103, BASE, &off, &len));
+	assert_int_equal(off, 103);
+	assert_int_equal(len, 947);
+	staging_put(s);
+}
+
 static void rebase_keeps_the_bytes_and_names_the_new_version(void **state)
 {
 	struct state_fix *f = *state;
@@ -490,6 +512,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(file_over_a_base_reads_as_a_model_says),
 		T(ranges_survive_a_start),
+		T(what_was_filled_wrongly_is_missing_again),
 		T(rebase_keeps_the_bytes_and_names_the_new_version),
 		T(impossible_offsets_are_refused),
 		T(spliced_write_counts_like_any_other),
