@@ -378,6 +378,36 @@ static bool find_renamed(struct fs *fs, const struct intent *i,
 	return found;
 }
 
+/* An unfinished file over the object goes where that went. */
+static void rename_unfinished(struct fs *fs, const struct intent *i)
+{
+	struct staging *s =
+		i->staged_id ? staging_store_find(fs->d.staging, i->staged_id)
+			     : NULL;
+	struct oss_ctl ctl = fs_ctl(fs);
+	struct staging_base base = {0};
+	struct oss_object o = {0};
+	struct oss_reply reply = {0};
+
+	if (!s || staging_state_of(s) != STAGING_INCOMPLETE) {
+		staging_put(s);
+		return;
+	}
+	if (fs->d.store.ops->head(fs->d.store.self, i->dst, &ctl, &o, &reply) ==
+	    0) {
+		strncat(base.key, i->dst, sizeof(base.key) - 1);
+		memcpy(base.etag, o.etag, sizeof(base.etag));
+		base.size = o.size;
+		base.modified_ms = o.modified_ms;
+		if (staging_rebase(s, &base) < 0 ||
+		    staging_rekey(s, i->dst) < 0)
+			log_err("fs: an unfinished file lost its renamed object: key=%s",
+				LOG_Q(i->dst));
+	}
+	oss_object_release(&o);
+	staging_put(s);
+}
+
 static int run_intent(struct fs *fs, const struct intent *i)
 {
 	struct oss_reply reply = {0};
@@ -396,6 +426,7 @@ static int run_intent(struct fs *fs, const struct intent *i)
 		fs_log_failure("finishing an interrupted rename", i->src,
 			       &reply, rc);
 	if (rc == 0) {
+		rename_unfinished(fs, i);
 		forget_name(fs, i->src, true);
 		forget_name(fs, i->dst, false);
 	}

@@ -334,7 +334,7 @@ static void rename_file_run(void *arg)
 	lock_release(&fs->tree.lock);
 	/* Bytes that replace the object: the old ones need not be moved. */
 	moves = on_oss && (!k.is_staged || k.leans || (is_own && !k.is_closed));
-	if (k.is_closed || file_has_older(fs, r->n))
+	if (k.is_staged || file_has_older(fs, r->n))
 		begin_intent(r);
 	if (moves)
 		rc = move_object(fs, r->n, r->src, r->dst, &r->move_intent);
