@@ -110,7 +110,7 @@ help:
 	@echo '  check-unit     unit tests;  check-mount  tests at a real mount'
 	@echo '  asan, tsan     the programs with sanitizers'
 	@echo '  demo, bench    scripts/demo, scripts/bench'
-	@echo '  crash          the crash harness, 200 rounds'
+	@echo '  crash          the crash harness: 200 rounds, failpoints, faults'
 	@echo '  fuzz           libFuzzer targets (clang), FUZZ_SECONDS each'
 	@echo '  lint, format   static analysis; clang-format in place'
 	@echo '  install        to DESTDIR, below PREFIX;  uninstall takes it away'
@@ -201,8 +201,11 @@ bench:
 	scripts/bench
 asan tsan:
 	$(MAKE) PROFILE=$@ all unit tools
-crash:
-	scripts/crash --rounds 200
+crash: all
+	$(MAKE) PROFILE=debug all
+	scripts/crash --rounds 200 --seed 1
+	scripts/crash --rounds 120 --seed 1 --failpoints
+	scripts/crash --rounds 4 --seed 1 --faults --files 500
 
 FUZZ_SECONDS ?= 60
 # What is found stays in build/corpus; a failing input in build/fuzz_NAME-*.
