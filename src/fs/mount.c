@@ -2,9 +2,11 @@
 #include "fs/mount.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 #include <utlist.h>
 
 #include "fs/ops.h"
@@ -186,6 +188,21 @@ static int make_session(struct mount *m)
 	return rc;
 }
 
+/* libfuse has said why, to a log that who mounts may not see. */
+static char *why_not_mounted(const char *mountpoint)
+{
+	const int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return str_printf("cannot mount on %s: /dev/fuse: %s",
+				  mountpoint, strerror(errno));
+	close(fd);
+	return str_printf("cannot mount on %s: %s", mountpoint,
+			  geteuid() == 0
+				  ? "the kernel refuses it"
+				  : "fusermount3 refuses it, or is not there");
+}
+
 int mount_new(struct fs *fs, const struct mount_conf *conf, struct mount **out,
 	      char **why)
 {
@@ -207,9 +224,7 @@ int mount_new(struct fs *fs, const struct mount_conf *conf, struct mount **out,
 	rc = m->stop_fd < 0 ? -errno : make_session(m);
 	if (rc == 0 && fuse_session_mount(m->session, conf->mountpoint) != 0) {
 		rc = -EIO;
-		*why = str_printf(
-			"cannot mount on %s; is it a folder, is /dev/fuse there, may you mount it?",
-			conf->mountpoint);
+		*why = why_not_mounted(conf->mountpoint);
 	}
 	m->mounted = rc == 0;
 	if (rc == 0)

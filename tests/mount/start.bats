@@ -157,6 +157,15 @@ background_stop() {
 	one_line
 }
 
+# Mounts are real here, so it is /dev that is another for this one process.
+@test "a machine without /dev/fuse" {
+	local rc=0
+	unshare --mount sh -c 'mount -t tmpfs dev /dev && mknod -m 666 /dev/null c 1 3 &&
+		exec "$@"' - "$BIN/ackfs" "$BUCKET" "$MNT" -o "config=$W/ackfs.conf" 2>err || rc=$?
+	is $rc 1
+	grep -q "cannot mount on $MNT: /dev/fuse: No such file or directory" err
+}
+
 @test "a configuration that is not there, or that others can read" {
 	refused '[1-9][0-9]*' none.conf "$BUCKET" "$MNT" -o "config=$PWD/none.conf"
 	chmod 644 "$W/ackfs.conf"
