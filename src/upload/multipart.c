@@ -241,7 +241,8 @@ void multipart_forget(struct multipart *m)
 	if (m->is_journaled && staging_set_upload(m->s, NULL, 0) < 0)
 		log_warn("upload: the journal keeps a dead upload: key=%s",
 			 LOG_Q(m->key));
-	m->is_journaled = m->journals_parts = false;
+	m->is_journaled = false;
+	m->journals_parts = false;
 	lock_acquire(&m->lock);
 	for (size_t i = 0; i < m->count; i++)
 		m->parts[i]->state = PART_TODO;
@@ -280,7 +281,8 @@ char *multipart_detach(struct multipart *m)
 	(void)part_group_wait(m->group);
 	multipart_unqueue(m);
 	id = take_ptr(m->upload_id);
-	m->is_journaled = m->journals_parts = false;
+	m->is_journaled = false;
+	m->journals_parts = false;
 	return id;
 }
 
