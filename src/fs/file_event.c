@@ -11,17 +11,18 @@
 
 /* -- what the uploader tells ----------------------------------------------- */
 
-static void note_stored(struct file *f, const struct upload_outcome *o,
-			bool current)
+static void note_stored_locked(struct file *f, const struct object_id *id,
+			       bool current) ACK_REQUIRES(f->lock)
 {
 	struct fs *fs = f->fs;
 	struct node *n = f->node;
 
+	f->props.exclusive = false; /* it exists now, and is ours */
 	lock_acquire(&fs->tree.lock);
-	if (node_set_object(n, &o->id) < 0)
+	if (node_set_object(n, id) < 0)
 		log_warn("fs: no memory for a version id");
 	if (current && f->change == CHANGE_NONE)
-		n->size = o->id.size;
+		n->size = id->size;
 	n->meta_known = true;
 	n->fresh_until_ms = clock_mono_ms() + fs->conf.ttl_ms;
 	tree_changed_locked(&fs->tree, n);
@@ -77,16 +78,14 @@ static void forget_locked(struct file *f, struct staging *s)
 	staging_put(s);
 }
 
+/* The node knows since fs_upload_stored(). */
 static void stored_locked(struct file *f, struct staging *s, const char *key,
 			  const struct upload_outcome *o) ACK_REQUIRES(f->lock)
 {
-	bool current = f->now == s;
 	bool open;
 
-	note_stored(f, o, current);
-	f->props.exclusive = false; /* it exists now, and is ours */
-	if (!current) {
-		/* One may have been cloned since fs_upload_stored(). */
+	if (f->now != s) {
+		/* One may have been cloned since. */
 		rebase_locked(f, s, key, &o->id);
 		if (file_remove_older_locked(f, s)) {
 			staging_discard(s);
@@ -97,7 +96,8 @@ static void stored_locked(struct file *f, struct staging *s, const char *key,
 	lock_acquire(&f->fs->tree.lock);
 	open = f->handles > 0;
 	lock_release(&f->fs->tree.lock);
-	if (!open)
+	/* It may be open again, or closed with newer bytes. */
+	if (!open && staging_state_of(s) == STAGING_DONE)
 		file_drop_now_locked(f);
 }
 
@@ -176,6 +176,7 @@ void fs_upload_stored(void *arg, struct staging *s, const struct object_id *id)
 		return;
 	staging_key(s, key);
 	lock_acquire(&f->lock);
+	note_stored_locked(f, id, f->now == s);
 	rebase_locked(f, s, key, id);
 	lock_release(&f->lock);
 	file_put(f);

@@ -400,6 +400,13 @@ static int done_locked(struct staging *s) ACK_REQUIRES(s->lock)
 	s->last_errno = 0;
 	free(s->last_error);
 	s->last_error = NULL;
+	/* Parts were completed; after a crash just before they are looked for. */
+	if (s->upload_id) {
+		free(s->upload_id);
+		s->upload_id = NULL;
+		s->part_size = 0;
+		s->dirty |= JOURNAL_UPLOAD;
+	}
 	raise_claim_locked(s, false);
 	return move_locked(s, STAGING_DONE, DB_NOWAIT, NULL);
 }

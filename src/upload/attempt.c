@@ -255,7 +255,6 @@ static void record(struct work *w, const struct object_id *id)
 static void succeeded(struct work *w)
 {
 	struct upload_outcome *o = &w->a->outcome;
-	int rc;
 
 	object_id_of_put(&w->put, w->info.size, &o->id);
 	o->crc64 = w->put.crc64;
@@ -265,13 +264,6 @@ static void succeeded(struct work *w)
 	failpoint("upload.recorded");
 	if (w->env->deps.stored)
 		w->env->deps.stored(w->env->deps.stored_arg, w->a->s, &o->id);
-	rc = staging_done(w->a->s);
-	if (rc < 0 && rc != -ESTALE) /* cancelled meanwhile */
-		log_err("upload: stored, but the journal does not know: key=%s "
-			"errno=%d",
-			LOG_Q(w->info.key), -rc);
-	if (w->multipart) /* after a crash just before: it is looked for */
-		(void)staging_set_upload(w->a->s, NULL, 0);
 	multipart_free(w->multipart);
 	w->multipart = NULL;
 	log_info("upload: stored: key=%s size=%" PRIu64 " ms=%" PRId64

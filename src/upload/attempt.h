@@ -27,8 +27,8 @@ struct attempt {
 };
 
 /**
- * The file is CLOSED or RETRYING; it becomes UPLOADING, and DONE when it is
- * stored and recorded.  On failure it stays UPLOADING: the caller decides.
+ * The file is CLOSED or RETRYING; it becomes UPLOADING, and stays so: the caller
+ * decides.  On success it is stored and recorded.
  */
 void attempt_run(struct attempt *a);
 

@@ -90,9 +90,10 @@ struct uploader_deps {
 	void (*event)(void *arg, struct staging *s,
 		      const struct upload_outcome *o);
 	void *event_arg;
-	/* OSS has the file: what leans on the object that it replaces must lean on
-	   this one, in the journal too, before the journal says that it is
-	   done. On a worker thread; may be NULL. */
+	/* OSS has the file: its name must show that object, and what leans on
+	   the one that it replaces must lean on this one, in the journal too,
+	   before the file is DONE and may be opened again or dropped. On a
+	   worker thread; may be NULL. */
 	void (*stored)(void *arg, struct staging *s,
 		       const struct object_id *id);
 	void *stored_arg;

@@ -52,6 +52,18 @@ static struct watcher *take_watchers_locked(struct upload *up)
 	return w;
 }
 
+/* From here on it may be opened again, and be closed and submitted anew: it
+   stands in no table any more. */
+static void mark_done(const struct upload *up)
+{
+	int rc = staging_done(up->s);
+
+	if (rc < 0 && rc != -ESTALE) /* cancelled meanwhile */
+		log_err("upload: stored, but the journal does not know: "
+			"id=%lld errno=%d",
+			(long long)up->id, -rc);
+}
+
 static void conclude_stored(struct uploader *u, struct upload *up,
 			    const struct attempt *a)
 {
@@ -68,6 +80,7 @@ static void conclude_stored(struct uploader *u, struct upload *up,
 		upload_bury(u, up, UPLOAD_END_CANCELLED);
 		return;
 	}
+	mark_done(up);
 	tell(u, up->s, &a->outcome, take_watchers_locked(up));
 	upload_free(up);
 }

@@ -107,6 +107,18 @@ static void start_fs(struct fs_fix *f)
 	f->fs->invalidate_name = note_invalid_name;
 }
 
+/* An upload's end, with what a test does just before the files hear of it. */
+static void tell(void *arg, struct staging *s, const struct upload_outcome *o)
+{
+	struct fs_fix *f = arg;
+	void (*before_event)(struct fs_fix *) = f->before_event;
+
+	f->before_event = NULL;
+	if (before_event)
+		before_event(f);
+	fs_upload_event(f->fs, s, o);
+}
+
 static void start_uploader(struct fs_fix *f)
 {
 	const struct uploader_deps deps = {
@@ -116,8 +128,8 @@ static void start_uploader(struct fs_fix *f)
 		.db = f->state.db,
 		.rules = f->rules,
 		.mime = f->mime,
-		.event = fs_upload_event,
-		.event_arg = f->fs,
+		.event = tell,
+		.event_arg = f,
 		.stored = fs_upload_stored,
 		.stored_arg = f->fs,
 		.settle_props = fs_settle_props,

@@ -36,6 +36,10 @@ struct fs_fix {
 	struct fs *fs;
 	pid_t tid; /* who makes requests; 0: this thread */
 	atomic_int invalidated;
+	/* Once, on the worker's thread, between the end of an upload and the
+	   moment when its file hears of it: set while nothing is uploaded. */
+	void (*before_event)(struct fs_fix *f);
+	struct handle *handle; /* for it */
 };
 
 /** callback: as for upload_rules(). */

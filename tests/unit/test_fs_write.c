@@ -729,6 +729,83 @@ static void the_last_of_two_writers_leaves_nothing_staged(void **state)
 	assert_int_equal(staged(f), 0);
 }
 
+/* -- just when an upload ends --------------------------------------------------- */
+
+static void release_handle(struct fs_fix *f)
+{
+	fx_release(f, f->handle);
+}
+
+/* A reader's was the last descriptor. */
+static void
+the_version_just_stored_is_what_the_next_writer_leans_on(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h;
+
+	f->conf.ttl_ms = 60000;
+	fx_remount(f);
+	fake_store_put_text(f->oss, "a", "0123456789");
+	h = fx_open(f, "a", O_WRONLY | O_TRUNC);
+	fx_write(h, "new", 0);
+	f->handle = fx_open(f, "a", O_RDONLY);
+	f->before_event = release_handle;
+	fx_release(f, h);
+	fx_settle(f);
+	assert_true(fake_store_is(f->oss, "a", "new"));
+	h = fx_open(f, "a", O_RDWR);
+	fx_write(h, "!", 3);
+	assert_int_equal(fx_close(f, h), 0);
+	fx_settle(f);
+	assert_true(fake_store_is(f->oss, "a", "new!"));
+	assert_int_equal(staged(f), 0);
+}
+
+static void append_by_handle(struct fs_fix *f)
+{
+	fx_write(f->handle, "two", 3);
+}
+
+static void what_is_written_as_an_upload_ends_goes_up_too(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h;
+
+	f->conf.fail_on_conflict = true;
+	fx_remount(f);
+	fake_store_put_text(f->oss, "a", "0123456789");
+	h = f->handle = fx_open(f, "a", O_WRONLY | O_TRUNC);
+	fx_write(h, "one", 0);
+	f->before_event = append_by_handle;
+	assert_int_equal(fx_flush(f, h), 0);
+	assert_int_equal(fx_close(f, h), 0);
+	fx_settle(f);
+	assert_true(fake_store_is(f->oss, "a", "onetwo"));
+	assert_int_equal(staged(f), 0);
+}
+
+static void truncate_to_two(struct fs_fix *f)
+{
+	static const struct caller who = {.tid = 0};
+	static struct fx_answer a;
+
+	file_truncate(f->fs, fx_ino(f, "a"), NULL, 2, &who, fx_done(&a));
+}
+
+static void what_is_cut_as_an_upload_ends_goes_up_too(void **state)
+{
+	struct fs_fix *f = *state;
+	struct handle *h = fx_create(f, "a", 0);
+
+	fx_write(h, "one", 0);
+	f->before_event = truncate_to_two;
+	fx_release(f, h);
+	fx_settle(f);
+	assert_true(fake_store_is(f->oss, "a", "on"));
+	assert_int_equal(fx_size(f, "a"), 2);
+	assert_int_equal(staged(f), 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -770,6 +847,9 @@ int main(void)
 		T(a_held_file_is_not_lost_by_a_write_that_fails),
 		T(a_stored_file_is_not_changed_by_a_write_that_fails),
 		T(the_last_of_two_writers_leaves_nothing_staged),
+		T(the_version_just_stored_is_what_the_next_writer_leans_on),
+		T(what_is_written_as_an_upload_ends_goes_up_too),
+		T(what_is_cut_as_an_upload_ends_goes_up_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
