@@ -113,26 +113,29 @@ static struct part_group *next_group_locked(struct part_pool *p)
 	return NULL;
 }
 
+/* Also waits for a job to come. NULL: the thread ends. */
+static struct part_group *wait_group_locked(struct part_pool *p)
+	ACK_REQUIRES(p->lock)
+{
+	int64_t until = clock_mono_ms() + IDLE_MS;
+	struct part_group *g = NULL;
+	bool in_time = true;
+
+	while (!p->is_stopping && !(g = next_group_locked(p)) && in_time)
+		in_time = cond_wait_until(&p->work, &p->lock, until);
+	return g;
+}
+
 static void *pool_main(void *arg)
 {
 	struct part_pool *p = arg;
-	bool in_time = true;
+	struct part_group *g;
 
 	lock_acquire(&p->lock);
-	while (!p->is_stopping) {
-		struct part_group *g = next_group_locked(p);
-
-		if (!g && !in_time)
-			break;
-		if (g) {
-			p->busy++;
-			run_one_locked(p, g);
-			p->busy--;
-			in_time = true;
-		} else {
-			in_time = cond_wait_until(&p->work, &p->lock,
-						  clock_mono_ms() + IDLE_MS);
-		}
+	while ((g = wait_group_locked(p)) != NULL) {
+		p->busy++;
+		run_one_locked(p, g);
+		p->busy--;
 	}
 	p->threads--;
 	cond_broadcast(&p->changed);
