@@ -10,6 +10,7 @@
 
 #include "state/cblog.h"
 #include "state/db.h"
+#include "state/objmeta.h"
 #include "state/staging.h"
 #include "upload/json.h"
 #include "upload/keyq.h"
@@ -21,6 +22,7 @@
 #include "util/timer.h"
 
 #define PERIOD_MS ((int64_t)6 * 3600 * 1000)
+#define SEEN_MAX 1000000 /* objects whose metadata is remembered: ~300 MB */
 
 struct house {
 	const struct conf *conf;
@@ -183,6 +185,19 @@ static void prune_log(struct house *h)
 			 gone);
 }
 
+static void prune_seen(struct house *h)
+{
+	int gone = objmeta_prune(h->db, SEEN_MAX);
+
+	if (gone < 0)
+		log_err("house: seen metadata cannot be pruned: errno=%d",
+			-gone);
+	else if (gone > 0)
+		log_info(
+			"house: the metadata of objects seen long ago is forgotten: objects=%d",
+			gone);
+}
+
 static void round_run(void *arg);
 
 static void round_due(void *arg)
@@ -200,6 +215,7 @@ static void round_run(void *arg)
 	struct house *h = arg;
 
 	prune_log(h);
+	prune_seen(h);
 	prune_incomplete(h);
 	if (!timer_add(h->timers, clock_mono_ms() + PERIOD_MS, round_due, h))
 		log_warn("house: no memory for a timer: no more rounds");

@@ -10,13 +10,14 @@
 #include "util/base.h"
 #include "util/buf.h"
 
-/* Two tables with the same columns: what was seen, and what is wanted. */
+/* Two tables with these columns: what was seen, which also numbers its rows in
+   the order they came, and what is wanted. */
 #define COLUMNS                                                                \
 	" etag, size, modified_ms, version_id, content_type, meta, kept,"      \
 	" storage_class, crc64, tag_count "
-#define PUT_INTO(table)                                                        \
-	"INSERT OR REPLACE INTO " table "(dir, name," COLUMNS                  \
-	") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)"
+#define VALUES "?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12"
+
+enum { PRUNE_STEP = 500 };
 
 void objmeta_release(struct objmeta *m)
 {
@@ -183,7 +184,11 @@ static int run_put(sqlite3 *sql, void *arg)
 {
 	AUTO(meta_job_freep) struct meta_job *j = arg;
 
-	return put_row(sql, PUT_INTO("objmeta"), j->key, &j->m);
+	return put_row(sql,
+		       "INSERT OR REPLACE INTO objmeta(dir, name," COLUMNS
+		       ", seq) VALUES(" VALUES
+		       ", (SELECT ifnull(max(seq), 0) + 1 FROM objmeta))",
+		       j->key, &j->m);
 }
 
 int objmeta_put(struct db *db, const char *key, const struct objmeta *m)
@@ -273,6 +278,46 @@ int objmeta_move(struct db *db, const char *src, const char *dst,
 	if (new_id)
 		j->new_id = *new_id;
 	return post(db, run_move, j);
+}
+
+struct meta_prune {
+	uint64_t keep;
+	int gone; /* in the last step */
+};
+
+static int run_prune_step(sqlite3 *sql, void *arg)
+{
+	AUTO(sql_done) sqlite3_stmt *st = NULL;
+	struct meta_prune *p = arg;
+	int rc = sql_get(sql,
+			 "DELETE FROM objmeta WHERE (dir, name) IN"
+			 " (SELECT dir, name FROM objmeta WHERE seq <="
+			 "  (SELECT max(seq) FROM objmeta) - ?1"
+			 "  ORDER BY seq LIMIT ?2)",
+			 &st);
+
+	if (rc < 0)
+		return rc;
+	sql_bind_u64(st, 1, p->keep);
+	sqlite3_bind_int(st, 2, PRUNE_STEP);
+	rc = sql_run(st);
+	if (rc < 0)
+		return rc;
+	p->gone = sqlite3_changes(sql);
+	return sql_exec(sql, "PRAGMA incremental_vacuum(256)");
+}
+
+/* In steps, so that nobody's close() waits for a long one. */
+int objmeta_prune(struct db *db, uint64_t keep)
+{
+	struct meta_prune p = {.keep = keep};
+	int gone = 0, rc;
+
+	do {
+		rc = db_write(db, run_prune_step, &p, DB_WAIT);
+		gone += rc < 0 ? 0 : p.gone;
+	} while (rc == 0 && p.gone == PRUNE_STEP);
+	return rc < 0 ? rc : gone;
 }
 
 struct meta_query {
@@ -441,7 +486,10 @@ static int run_put_change(sqlite3 *sql, void *arg)
 {
 	const struct change *c = arg;
 
-	return put_row(sql, PUT_INTO("metachanges"), c->key, c->want);
+	return put_row(sql,
+		       "INSERT OR REPLACE INTO metachanges(dir, name," COLUMNS
+		       ") VALUES(" VALUES ")",
+		       c->key, c->want);
 }
 
 int metachange_put(struct db *db, const char *key, const struct objmeta *want)

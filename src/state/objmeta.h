@@ -49,6 +49,13 @@ int objmeta_walk(struct db *db, const char *dir, const char *first,
 			    const struct objmeta *m),
 		 void *arg);
 
+/**
+ * Retention: a row goes once `keep` others have been put after it. What is
+ * forgotten costs a HEAD when it is asked for again.
+ * @return rows gone, or -errno
+ */
+int objmeta_prune(struct db *db, uint64_t keep);
+
 /** A metadata change that has been answered 0 and waits for its CopyObject:
  *  journaled, so that a crash does not lose a chmod (fuse-facts 12). */
 int metachange_put(struct db *db, const char *key, const struct objmeta *want);

@@ -84,7 +84,12 @@ static const char version_1[] =
 	" dst TEXT NOT NULL, src_etag TEXT NOT NULL,"
 	" copied INTEGER NOT NULL, staged_id INTEGER NOT NULL);";
 
-const char *const schema_steps[] = {version_1};
+/* Which rows of what was seen are the oldest. */
+static const char version_2[] =
+	"ALTER TABLE objmeta ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX objmeta_seq ON objmeta(seq);";
+
+const char *const schema_steps[] = {version_1, version_2};
 const size_t schema_step_count = ARRAY_LEN(schema_steps);
 
 _Static_assert(ARRAY_LEN(schema_steps) == DB_SCHEMA_VERSION,

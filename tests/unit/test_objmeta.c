@@ -149,6 +149,38 @@ static void listing_sees_one_folder(void **state)
 	}
 }
 
+static bool is_known(struct meta_fix *f, const char *key)
+{
+	AUTO(objmeta_release) struct objmeta got = {0};
+	int rc = objmeta_get(f->db, key, NULL, &got);
+
+	assert_true(rc == 0 || rc == -ENOENT);
+	return rc == 0;
+}
+
+static void what_was_seen_longest_ago_is_forgotten(void **state)
+{
+	struct meta_fix *f = *state;
+	char key[16];
+
+	assert_int_equal(objmeta_prune(f->db, 3), 0); /* an empty table */
+	for (int i = 0; i < 1205; i++) {
+		AUTO(objmeta_release) struct objmeta m = make_meta("1");
+
+		snprintf(key, sizeof(key), "d/%d", i);
+		assert_int_equal(objmeta_put(f->db, key, &m), 0);
+	}
+	assert_int_equal(objmeta_prune(f->db, 1205), 0);
+	put(f, "d/0", "2"); /* seen again */
+	assert_int_equal(objmeta_prune(f->db, 3), 1202);
+	assert_true(is_known(f, "d/0"));
+	assert_true(is_known(f, "d/1204"));
+	assert_true(is_known(f, "d/1203"));
+	assert_false(is_known(f, "d/1202"));
+	assert_false(is_known(f, "d/1"));
+	assert_int_equal(objmeta_prune(f->db, 3), 0);
+}
+
 static void metadata_changes_wait_in_the_journal(void **state)
 {
 	struct meta_fix *f = *state;
@@ -203,6 +235,7 @@ int main(void)
 		T(another_version_is_not_remembered),
 		T(rename_takes_it_along),
 		T(listing_sees_one_folder),
+		T(what_was_seen_longest_ago_is_forgotten),
 		T(metadata_changes_wait_in_the_journal),
 		T(renames_under_way_survive),
 	};
