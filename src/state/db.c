@@ -297,23 +297,9 @@ static int do_nothing(sqlite3 *sql, void *arg)
 	return 0;
 }
 
-/* An empty transaction writes no frame, hence fsyncs nothing. */
-static int touch(sqlite3 *sql, void *arg)
-{
-	(void)arg;
-	return exec_cached(sql, "INSERT INTO meta(name, value)"
-				" VALUES('syncs', 1) ON CONFLICT(name)"
-				" DO UPDATE SET value = value + 1");
-}
-
 int db_commit(struct db *db)
 {
 	return db_write(db, do_nothing, NULL, DB_WAIT);
-}
-
-int db_sync(struct db *db)
-{
-	return db_write(db, touch, NULL, DB_DURABLE);
 }
 
 int db_read(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg)

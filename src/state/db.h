@@ -75,8 +75,6 @@ int db_wait(struct db *db, struct db_job *job);
 
 /** Everything that was queued before is committed. @return 0 or -errno */
 int db_commit(struct db *db);
-/** Everything that was queued before is committed and durable. */
-int db_sync(struct db *db);
 /** Run fn on the caller's thread with the reading connection (one reader at
  *  a time; it sees every commit). @return fn's */
 int db_read(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg);

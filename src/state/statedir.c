@@ -325,11 +325,6 @@ void statedir_close(struct statedir *d)
 	statedir_freep(&d);
 }
 
-int statedir_note_pid(struct statedir *d)
-{
-	return write_lock_text(d);
-}
-
 const char *statedir_path(const struct statedir *d)
 {
 	return d->path;

@@ -24,8 +24,6 @@ struct statedir;
 int statedir_open(const char *path, const char *mountpoint,
 		  struct statedir **out, char **why);
 void statedir_close(struct statedir *d);
-/** The daemon forks after it has checked everything: note the new pid. */
-int statedir_note_pid(struct statedir *d);
 const char *statedir_path(const struct statedir *d);
 /**
  * For ackctl: whose is the folder?

@@ -460,20 +460,6 @@ int keyq_submit(struct keyq *q, const struct keyq_task *task)
 	return rc;
 }
 
-bool keyq_busy(struct keyq *q, const char *key)
-{
-	struct task_list found = {NULL, 0, 0};
-	int rc;
-	bool busy;
-
-	lock_acquire(&q->lock);
-	rc = find_blockers(q, key, is_tree_key(key), &found);
-	lock_release(&q->lock);
-	busy = rc < 0 || found.count > 0;
-	free(found.items);
-	return busy;
-}
-
 size_t keyq_drain(struct keyq *q, int64_t deadline_ms)
 {
 	bool in_time = true;

@@ -56,9 +56,6 @@ struct keyq_task {
  *  @return 0; -ESHUTDOWN; -ENOMEM; -EAGAIN: no thread can be started (run and
  *          dropped are not called then) */
 int keyq_submit(struct keyq *q, const struct keyq_task *t);
-/** Is there an unfinished task on this key (or, for "a/", below it; or on a
- *  folder above it)? */
-bool keyq_busy(struct keyq *q, const char *key);
 /** Wait until no task is left, or the deadline (clock_mono_ms()).
  *  @return tasks left */
 size_t keyq_drain(struct keyq *q, int64_t deadline_ms);

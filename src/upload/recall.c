@@ -161,13 +161,6 @@ void recall_start(struct recall *r)
 	lock_release(&r->lock);
 }
 
-void recall_poke(struct recall *r)
-{
-	lock_acquire(&r->lock);
-	arm_locked(r, clock_mono_ms() + RESCAN_MS);
-	lock_release(&r->lock);
-}
-
 /* -- servers that are down ----------------------------------------------------------- */
 
 static struct server *server_find_locked(struct recall *r, const char *url)

@@ -36,8 +36,6 @@ int recall_new(struct uploader *u, struct recall **out);
 void recall_free(struct recall *r);
 /** Begin with what the log says is due. Once, after recovery. */
 void recall_start(struct recall *r);
-/** A callback failed a moment ago: its time may be the next one. Cheap. */
-void recall_poke(struct recall *r);
 /**
  * By hand: make the callback of this key's present object again, whether it
  * failed, was given up or was answered; not waited for.

@@ -182,31 +182,3 @@ int kvs_to_json(const struct kvs *l, char **out)
 	*out = text;
 	return 0;
 }
-
-int kvs_from_json(const char *json, struct kvs *out)
-{
-	json_error_t error;
-	AUTO(free_json)
-	json_t *object = json_loads(json, JSON_REJECT_DUPLICATES, &error);
-	size_t before = out->count;
-	const char *name;
-	json_t *value;
-
-	if (!object)
-		return json_error_code(&error) == json_error_out_of_memory
-			       ? -ENOMEM
-			       : -EINVAL;
-	if (!json_is_object(object))
-		return -EINVAL;
-	json_object_foreach(object, name, value)
-	{
-		int rc = json_is_string(value)
-				 ? kvs_add(out, name, json_string_value(value))
-				 : -EINVAL;
-		if (rc < 0) {
-			kvs_cut(out, before);
-			return rc;
-		}
-	}
-	return 0;
-}

@@ -46,9 +46,8 @@ int kvs_copy(struct kvs *dst, const struct kvs *src);
 /** By name, byte order of the lower-cased name. */
 void kvs_sort(struct kvs *l);
 
-/** The list as a compact JSON object in `out` (free() it), and back: for
- *  storing lists.  @return 0, -ENOMEM, -EINVAL (not such an object) */
+/** The list as a compact JSON object in `out` (free() it).
+ *  @return 0, -ENOMEM, -EINVAL (not UTF-8) */
 int kvs_to_json(const struct kvs *l, char **out);
-int kvs_from_json(const char *json, struct kvs *out);
 
 #endif

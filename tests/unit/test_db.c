@@ -450,7 +450,7 @@ static void long_view_does_not_stop_writers(void **state)
 		assert_int_equal(db_write(db, put_heap_name,
 					  str_printf("b%d", i), DB_NOWAIT),
 				 0);
-	assert_int_equal(db_sync(db), 0);
+	assert_int_equal(db_commit(db), 0);
 	assert_int_equal(names_in(db), 3100);
 	for (int i = 1; i < 100; i++)
 		assert_int_equal(sql_step(st), 1);

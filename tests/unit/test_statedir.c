@@ -100,7 +100,7 @@ static void owner_is_told_while_there_is_one(void **state)
 			 -ENOENT);
 }
 
-static void lock_survives_the_fork_of_a_daemon(void **state)
+static void lock_is_another_process_s_until_it_dies(void **state)
 {
 	struct dir_fix *f = *state;
 	AUTO_FREE char *mountpoint = NULL;
@@ -110,21 +110,19 @@ static void lock_survives_the_fork_of_a_daemon(void **state)
 	pid_t child;
 
 	assert_int_equal(pipe(ready), 0);
-	assert_int_equal(open_it(f, f->state.dir, &d), 0);
 	child = fork();
 	if (child == 0) {
-		if (statedir_note_pid(d) < 0 || write(ready[1], "x", 1) != 1)
+		if (open_it(f, f->state.dir, &d) < 0 ||
+		    write(ready[1], "x", 1) != 1)
 			_exit(1);
 		pause();
 	}
 	assert_int_equal(read(ready[0], &byte, 1), 1);
-	/* the parent leaves, as daemons' parents do: without unlocking */
 	assert_int_equal(statedir_owner(f->state.dir, &pid, &mountpoint), 0);
 	assert_int_equal(pid, child);
 	assert_int_equal(open_it(f, f->state.dir, &second), -EBUSY);
 	assert_int_equal(kill(child, SIGKILL), 0);
 	assert_int_equal(waitpid(child, &status, 0), child);
-	statedir_close(d);
 	close(ready[0]);
 	close(ready[1]);
 	assert_int_equal(open_it(f, f->state.dir, &second), 0);
@@ -342,7 +340,7 @@ int main(void)
 		T(folder_is_made_private),
 		T(second_daemon_hears_whose_it_is),
 		T(owner_is_told_while_there_is_one),
-		T(lock_survives_the_fork_of_a_daemon),
+		T(lock_is_another_process_s_until_it_dies),
 		T(look_at_the_lock_does_not_fail_a_start),
 		T(read_only_disk_is_said),
 		T(folder_that_became_read_only_is_said),
