@@ -67,6 +67,17 @@ int cli_operands(const struct cli *cli, int argc, char **argv, int min, int max)
 	return CTL_OK;
 }
 
+int cli_read_path(struct cli *cli, int argc, char **argv)
+{
+	int status = cli_read(cli, argc, argv);
+
+	if (status == CTL_OK)
+		status = cli_operands(cli, argc, argv, 0, 1);
+	if (status == CTL_OK)
+		cli->ask.path = argv[optind];
+	return status;
+}
+
 int cli_confirm(bool yes, const char *question)
 {
 	char answer[16];

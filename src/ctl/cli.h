@@ -66,6 +66,9 @@ int cli_read(struct cli *cli, int argc, char **argv);
 /** Complain unless there are min to max operands. @return CTL_OK, CTL_FAILED */
 int cli_operands(const struct cli *cli, int argc, char **argv, int min,
 		 int max);
+/** cli_read(), and the one operand that there may be: ask.path.
+ *  @return as cli_read() */
+int cli_read_path(struct cli *cli, int argc, char **argv);
 /** Ask on the terminal, unless `yes` was given.
  *  @return CTL_OK; CTL_FAILED: no, or there is no terminal (said) */
 int cli_confirm(bool yes, const char *question);

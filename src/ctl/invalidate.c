@@ -11,14 +11,10 @@ static int run_invalidate(int argc, char **argv)
 	AUTO(target_release) struct target t = {0};
 	struct cli cli = {.command = &ctl_invalidate, .options = options};
 	const char *words[] = {"invalidate", NULL};
-	int rc, status = cli_read(&cli, argc, argv);
+	int rc, status = cli_read_path(&cli, argc, argv);
 
 	if (status == CTL_OK)
-		status = cli_operands(&cli, argc, argv, 0, 1);
-	if (status != CTL_OK)
-		return status;
-	cli.ask.path = argv[optind];
-	status = target_find(&cli.ask, &t);
+		status = target_find(&cli.ask, &t);
 	if (status != CTL_OK)
 		return status;
 	if (!t.mount)
@@ -26,7 +22,7 @@ static int run_invalidate(int argc, char **argv)
 	words[1] = t.inside;
 	rc = target_command(&t, words, t.inside[0] ? 2 : 1);
 	return rc < 0 ? ctl_fail_errno(rc,
-				       argv[optind] ? argv[optind] : t.mount)
+				       cli.ask.path ? cli.ask.path : t.mount)
 		      : CTL_OK;
 }
 

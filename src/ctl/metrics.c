@@ -210,13 +210,10 @@ static int run_metrics(int argc, char **argv)
 			  .options = options,
 			  .own = read_option,
 			  .arg = (void *)&output};
-	int status = cli_read(&cli, argc, argv);
+	int status = cli_read_path(&cli, argc, argv);
 
-	if (status == CTL_OK)
-		status = cli_operands(&cli, argc, argv, 0, 1);
 	if (status != CTL_OK)
 		return status;
-	cli.ask.path = argv[optind];
 	status = snapshots_take(&cli.ask, &l);
 	if (status != CTL_OK)
 		return status;

@@ -18,6 +18,31 @@
 
 #define MIME_TYPES "/etc/mime.types"
 
+/* -- the probe -------------------------------------------------------------------- */
+
+const char preflight_content[] =
+	"ackfs preflight: this object may be removed.\n";
+
+enum { CONTENT_LEN = sizeof(preflight_content) - 1 };
+
+static ssize_t read_content(void *arg, void *to, size_t len, uint64_t off)
+{
+	size_t left = CONTENT_LEN - (size_t)off;
+
+	(void)arg;
+	len = len < left ? len : left;
+	memcpy(to, preflight_content + off, len);
+	return (ssize_t)len;
+}
+
+const struct oss_source preflight_source = {read_content, NULL, CONTENT_LEN};
+const struct oss_props preflight_props = {.content_type = "text/plain"};
+
+char *preflight_key(const struct preflight *p, const char *name)
+{
+	return str_printf("%s%s", p->prefix, name);
+}
+
 /* -- saying ----------------------------------------------------------------------- */
 
 static void say_json(struct preflight *p, enum check result, const char *what,
@@ -61,11 +86,6 @@ void preflight_failed(struct preflight *p, const char *what,
 
 	preflight_say(p, CHECK_FAIL, what, oss_advice(r), "%s: %s",
 		      strerror(-rc), oss_reply_describe(r, text, sizeof(text)));
-}
-
-char *preflight_key(const struct preflight *p, const char *name)
-{
-	return str_printf("%s%s", p->prefix, name);
 }
 
 /* -- without the network ------------------------------------------------------------ */

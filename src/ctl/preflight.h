@@ -33,6 +33,11 @@ struct preflight {
 	bool failed;
 };
 
+/** What the probe's objects contain, and as what they are stored. */
+extern const char preflight_content[];
+extern const struct oss_source preflight_source;
+extern const struct oss_props preflight_props;
+
 /** One line: the result, what was checked, what came of it; the advice below
  *  it (may be NULL). */
 void preflight_say(struct preflight *p, enum check result, const char *what,

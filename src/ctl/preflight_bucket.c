@@ -15,8 +15,6 @@
 #define SKEW_WARN_MS INT64_C(60000)
 #define SKEW_FAIL_MS INT64_C(840000)
 
-static const char content[] = "ackfs preflight: this object may be removed.\n";
-
 enum { PROBE_MS = 10000 };
 
 /* -- reaching it ------------------------------------------------------------------- */
@@ -91,25 +89,11 @@ struct probe {
 	struct buf got;
 };
 
-static ssize_t read_content(void *arg, void *to, size_t len, uint64_t off)
-{
-	size_t left = sizeof(content) - 1 - (size_t)off;
-
-	(void)arg;
-	len = len < left ? len : left;
-	memcpy(to, content + off, len);
-	return (ssize_t)len;
-}
-
-static const struct oss_source source = {read_content, NULL,
-					 sizeof(content) - 1};
-static const struct oss_props props = {.content_type = "text/plain"};
-
 static int try_put(struct probe *t)
 {
 	struct oss_put_result out = {0};
-	int rc = t->ops->put(t->self, t->key, &source, &props, NULL, &t->ctl,
-			     &out);
+	int rc = t->ops->put(t->self, t->key, &preflight_source,
+			     &preflight_props, NULL, &t->ctl, &out);
 
 	t->reply = out.reply;
 	oss_put_result_release(&out);
@@ -139,7 +123,7 @@ static int try_get(struct probe *t)
 	int rc = t->ops->get(t->self, t->key, 0, 0, NULL, &sink, &t->ctl, NULL,
 			     &t->reply);
 
-	if (rc == 0 && strcmp(buf_str(&t->got), content) != 0) {
+	if (rc == 0 && strcmp(buf_str(&t->got), preflight_content) != 0) {
 		snprintf(t->reply.code, sizeof(t->reply.code), "CrcMismatch");
 		rc = -EIO;
 	}
@@ -174,13 +158,13 @@ static int try_multipart(struct probe *t)
 {
 	AUTO_FREE char *id = NULL;
 	struct oss_part part = {0};
-	int rc = t->ops->initiate(t->self, t->copy, &props, &t->ctl, &id,
-				  &t->reply);
+	int rc = t->ops->initiate(t->self, t->copy, &preflight_props, &t->ctl,
+				  &id, &t->reply);
 
 	if (rc < 0)
 		return rc;
-	rc = t->ops->upload_part(t->self, t->copy, id, 1, &source, &t->ctl,
-				 &part, &t->reply);
+	rc = t->ops->upload_part(t->self, t->copy, id, 1, &preflight_source,
+				 &t->ctl, &part, &t->reply);
 	if (rc == 0)
 		rc = t->ops->abort(t->self, t->copy, id, &t->ctl, &t->reply);
 	return rc;

@@ -16,22 +16,6 @@
 #include "util/log.h"
 #include "util/uuid.h"
 
-static const char content[] = "ackfs preflight: a callback.\n";
-
-static ssize_t read_content(void *arg, void *to, size_t len, uint64_t off)
-{
-	size_t left = sizeof(content) - 1 - (size_t)off;
-
-	(void)arg;
-	len = len < left ? len : left;
-	memcpy(to, content + off, len);
-	return (ssize_t)len;
-}
-
-static const struct oss_source source = {read_content, NULL,
-					 sizeof(content) - 1};
-static const struct oss_props props = {.content_type = "text/plain"};
-
 /* One callback to send. */
 struct shot {
 	struct preflight *p;
@@ -57,8 +41,8 @@ static void shot_release(struct shot *s)
 
 static int send_put(struct shot *s)
 {
-	return s->ops->put(s->self, s->key, &source, &props, &s->headers,
-			   &s->ctl, &s->out);
+	return s->ops->put(s->self, s->key, &preflight_source, &preflight_props,
+			   &s->headers, &s->ctl, &s->out);
 }
 
 static int complete(struct shot *s, const char *id, const struct oss_part *part)
@@ -73,12 +57,13 @@ static int send_multipart(struct shot *s)
 {
 	AUTO_FREE char *id = NULL;
 	struct oss_part part = {0};
-	int rc = s->ops->initiate(s->self, s->key, &props, &s->ctl, &id,
-				  &s->out.reply);
+	int rc = s->ops->initiate(s->self, s->key, &preflight_props, &s->ctl,
+				  &id, &s->out.reply);
 
 	if (rc == 0)
-		rc = s->ops->upload_part(s->self, s->key, id, 1, &source,
-					 &s->ctl, &part, &s->out.reply);
+		rc = s->ops->upload_part(s->self, s->key, id, 1,
+					 &preflight_source, &s->ctl, &part,
+					 &s->out.reply);
 	return rc < 0 ? rc : complete(s, id, &part);
 }
 
@@ -86,8 +71,8 @@ static int send_copy(struct shot *s)
 {
 	AUTO_FREE char *id = NULL;
 	struct oss_part part = {0};
-	int rc = s->ops->initiate(s->self, s->key, &props, &s->ctl, &id,
-				  &s->out.reply);
+	int rc = s->ops->initiate(s->self, s->key, &preflight_props, &s->ctl,
+				  &id, &s->out.reply);
 
 	if (rc == 0)
 		rc = s->ops->upload_part_copy(s->self, s->key, id, 1, s->src,
@@ -112,7 +97,7 @@ static int render(struct shot *s)
 		.bucket = p->conf->oss.bucket,
 		.mount = "",
 		.host = host,
-		.size = sizeof(content) - 1,
+		.size = preflight_source.size,
 		.uid = getuid(),
 		.gid = getgid(),
 		.mode = S_IFREG | 0644,

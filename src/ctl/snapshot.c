@@ -26,22 +26,6 @@ struct count {
 	json_t *retrying;
 };
 
-static json_t *retrying_json(const struct staging_info *info)
-{
-	json_t *o = json_object();
-
-	json_object_set_new(o, "id", json_integer(info->id));
-	json_object_set_new(o, "key", json_text(info->key));
-	json_object_set_new(o, "size", json_integer((json_int_t)info->size));
-	json_object_set_new(o, "attempts", json_integer(info->attempts));
-	json_object_set_new(o, "error", json_text(info->last_error));
-	json_object_set_new(o, "next_try",
-			    info->next_try_ms == INT64_MAX
-				    ? json_null()
-				    : json_time(info->next_try_ms));
-	return o;
-}
-
 static bool is_pending(enum staging_state s)
 {
 	return s == STAGING_HELD || s == STAGING_CLOSED ||

@@ -315,13 +315,10 @@ static int run_status(int argc, char **argv)
 			  .options = options,
 			  .own = read_option,
 			  .arg = &is_watch};
-	int status = cli_read(&cli, argc, argv);
+	int status = cli_read_path(&cli, argc, argv);
 
-	if (status == CTL_OK)
-		status = cli_operands(&cli, argc, argv, 0, 1);
 	if (status != CTL_OK)
 		return status;
-	cli.ask.path = argv[optind];
 	if (is_watch)
 		return watch(&cli.ask, cli.json);
 	status = snapshots_take(&cli.ask, &now);

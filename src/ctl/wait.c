@@ -99,13 +99,10 @@ static int run_wait(int argc, char **argv)
 			  .letters = "q",
 			  .own = read_option,
 			  .arg = &run};
-	int status = cli_read(&cli, argc, argv);
+	int status = cli_read_path(&cli, argc, argv);
 
-	if (status == CTL_OK)
-		status = cli_operands(&cli, argc, argv, 0, 1);
 	if (status != CTL_OK)
 		return status;
-	cli.ask.path = argv[optind];
 	status = target_find(&cli.ask, &t);
 	return status == CTL_OK ? wait_for(&t, &run) : status;
 }

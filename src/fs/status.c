@@ -137,22 +137,6 @@ struct troubles {
 	uint64_t stuck; /* they wait for somebody to act */
 };
 
-static json_t *trouble_json(const struct staging_info *info)
-{
-	json_t *o = json_object();
-
-	json_object_set_new(o, "id", number((uint64_t)info->id));
-	json_object_set_new(o, "key", json_text(info->key));
-	json_object_set_new(o, "size", number(info->size));
-	json_object_set_new(o, "attempts", json_integer(info->attempts));
-	json_object_set_new(o, "error", json_text(info->last_error));
-	json_object_set_new(o, "next_try",
-			    info->next_try_ms == INT64_MAX
-				    ? json_null()
-				    : json_time(info->next_try_ms));
-	return o;
-}
-
 static int add_trouble(void *arg, const struct staging_info *info,
 		       const struct staging_close *c)
 {
@@ -164,7 +148,7 @@ static int add_trouble(void *arg, const struct staging_info *info,
 	t->stuck += info->next_try_ms == INT64_MAX;
 	if (json_array_size(t->list) < TROUBLES_SHOWN &&
 	    t->bytes < TROUBLES_BYTES_MAX)
-		t->bytes += append_object(t->list, trouble_json(info));
+		t->bytes += append_object(t->list, retrying_json(info));
 	return 0;
 }
 

@@ -49,21 +49,10 @@ int intent_add(struct db *db, const struct intent *i, int64_t *id)
 	return rc;
 }
 
-static int run_with_id(sqlite3 *sql, const char *text, int64_t id)
-{
-	AUTO(sql_done) sqlite3_stmt *st = NULL;
-	int rc = sql_get(sql, text, &st);
-
-	if (rc < 0)
-		return rc;
-	sqlite3_bind_int64(st, 1, id);
-	return sql_run(st);
-}
-
 static int run_set_copied(sqlite3 *sql, void *arg)
 {
-	return run_with_id(sql, "UPDATE intents SET copied=1 WHERE id=?1",
-			   *(const int64_t *)arg);
+	return sql_run_id(sql, "UPDATE intents SET copied=1 WHERE id=?1",
+			  *(const int64_t *)arg);
 }
 
 int intent_set_copied(struct db *db, int64_t id)
@@ -73,8 +62,8 @@ int intent_set_copied(struct db *db, int64_t id)
 
 static int run_remove(sqlite3 *sql, void *arg)
 {
-	return run_with_id(sql, "DELETE FROM intents WHERE id=?1",
-			   *(const int64_t *)arg);
+	return sql_run_id(sql, "DELETE FROM intents WHERE id=?1",
+			  *(const int64_t *)arg);
 }
 
 int intent_remove(struct db *db, int64_t id)

@@ -176,28 +176,16 @@ int journal_put_detail(sqlite3 *sql, int64_t id, unsigned parts,
 	return rc;
 }
 
-/* A constant statement whose one parameter is the id. */
-static int run_with_id(sqlite3 *sql, const char *text, int64_t id)
-{
-	AUTO(sql_done) sqlite3_stmt *st = NULL;
-	int rc = sql_get(sql, text, &st);
-
-	if (rc < 0)
-		return rc;
-	sqlite3_bind_int64(st, 1, id);
-	return sql_run(st);
-}
-
 int journal_bury(sqlite3 *sql, int64_t id)
 {
-	int rc = run_with_id(sql,
-			     "UPDATE staged SET state='" STATE_GONE "'"
-			     " WHERE id=?1",
-			     id);
+	int rc = sql_run_id(sql,
+			    "UPDATE staged SET state='" STATE_GONE "'"
+			    " WHERE id=?1",
+			    id);
 
 	if (rc == 0)
-		rc = run_with_id(sql, "DELETE FROM staged_detail WHERE id=?1",
-				 id);
+		rc = sql_run_id(sql, "DELETE FROM staged_detail WHERE id=?1",
+				id);
 	if (rc == 0)
 		rc = journal_clear_parts(sql, id);
 	return rc;
@@ -205,7 +193,7 @@ int journal_bury(sqlite3 *sql, int64_t id)
 
 int journal_erase(sqlite3 *sql, int64_t id)
 {
-	return run_with_id(sql, "DELETE FROM staged WHERE id=?1", id);
+	return sql_run_id(sql, "DELETE FROM staged WHERE id=?1", id);
 }
 
 int journal_graves(sqlite3 *sql, int (*fn)(void *arg, int64_t id), void *arg)
@@ -365,7 +353,7 @@ int journal_add_part(sqlite3 *sql, int64_t id, const struct staging_part *p)
 
 int journal_clear_parts(sqlite3 *sql, int64_t id)
 {
-	return run_with_id(sql, "DELETE FROM parts WHERE staged_id=?1", id);
+	return sql_run_id(sql, "DELETE FROM parts WHERE staged_id=?1", id);
 }
 
 static int append_part(sqlite3_stmt *st, struct staging_part **list,

@@ -107,6 +107,17 @@ int sql_run(sqlite3_stmt *st)
 	return rc;
 }
 
+int sql_run_id(sqlite3 *sql, const char *text, long long id)
+{
+	AUTO(sql_done) sqlite3_stmt *st = NULL;
+	int rc = sql_get(sql, text, &st);
+
+	if (rc < 0)
+		return rc;
+	sqlite3_bind_int64(st, 1, id);
+	return sql_run(st);
+}
+
 int sql_int(sqlite3 *sql, const char *text, long long value_if_none,
 	    long long *out)
 {

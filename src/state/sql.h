@@ -40,6 +40,8 @@ void sql_finalize(sqlite3_stmt **st);
 int sql_step(sqlite3_stmt *st);
 /** Step to the end. @return 0 or -errno */
 int sql_run(sqlite3_stmt *st);
+/** A constant statement whose one parameter is an id. @return 0 or -errno */
+int sql_run_id(sqlite3 *sql, const char *text, long long id);
 /** One number; value_if_none when there is no row. @return 0 or -errno */
 int sql_int(sqlite3 *sql, const char *text, long long value_if_none,
 	    long long *out);

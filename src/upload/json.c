@@ -5,6 +5,7 @@
 
 #include "callback/outcome.h"
 #include "state/cblog.h"
+#include "state/staging.h"
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/codec.h"
@@ -116,4 +117,20 @@ char *record_json(const struct cb_record *r)
 	text = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
 	return text;
+}
+
+json_t *retrying_json(const struct staging_info *info)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "id", json_integer(info->id));
+	json_object_set_new(o, "key", json_text(info->key));
+	json_object_set_new(o, "size", json_integer((json_int_t)info->size));
+	json_object_set_new(o, "attempts", json_integer(info->attempts));
+	json_object_set_new(o, "error", json_text(info->last_error));
+	json_object_set_new(o, "next_try",
+			    info->next_try_ms == INT64_MAX
+				    ? json_null()
+				    : json_time(info->next_try_ms));
+	return o;
 }

@@ -15,10 +15,13 @@
 #include <jansson.h>
 
 struct cb_record;
+struct staging_info;
 
 /** An attempt, with all that is known of it, as one compact object. @return heap
  *  text, or NULL */
 char *record_json(const struct cb_record *r);
+/** A staged file whose upload fails. */
+json_t *retrying_json(const struct staging_info *info);
 /** A time as JSON; null for 0. */
 json_t *json_time(int64_t real_ms);
 /** Text as JSON; null for NULL; bytes that are not UTF-8 as \xNN. */
