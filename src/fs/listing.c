@@ -43,8 +43,11 @@ struct listing {
 	struct fs *fs;
 	uint64_t ino;
 	uint32_t id;
-	struct lock lock; /* readdirs of one handle come one at a time, but the
-			     kernel does not promise it */
+	/* Readdirs of one handle come one at a time, but the kernel does not
+	   promise it: all below is for the one that has the turn. */
+	struct lock lock;
+	struct cond turn;
+	bool busy;
 	bool started, streaming, finished;
 	uint64_t since;
 	char key[1024];
@@ -480,9 +483,9 @@ static bool emit_dot(struct listing *l, uint64_t off,
 	return emit(arg, &e);
 }
 
-static int read_locked(struct listing *l, uint64_t off, bool lookup,
-		       bool (*emit)(void *, const struct listing_entry *),
-		       void *arg)
+static int read_on(struct listing *l, uint64_t off, bool lookup,
+		   bool (*emit)(void *, const struct listing_entry *),
+		   void *arg)
 {
 	bool any = false;
 
@@ -523,9 +526,15 @@ int listing_read(struct listing *l, uint64_t off, bool lookup,
 {
 	int rc;
 
-	/* Held across the network, but nobody else wants this handle's. */
 	lock_acquire(&l->lock);
-	rc = read_locked(l, off, lookup, emit, arg);
+	while (l->busy)
+		cond_wait(&l->turn, &l->lock);
+	l->busy = true;
+	lock_release(&l->lock);
+	rc = read_on(l, off, lookup, emit, arg);
+	lock_acquire(&l->lock);
+	l->busy = false;
+	cond_signal(&l->turn);
 	lock_release(&l->lock);
 	return rc;
 }
@@ -551,7 +560,8 @@ int listing_open(struct fs *fs, uint64_t ino, struct listing **out)
 	l->fs = fs;
 	l->ino = ino;
 	l->next.fs = fs;
-	lock_init(&l->lock, LOCK_LISTING);
+	lock_init(&l->lock, LOCK_LEAF);
+	cond_init(&l->turn);
 	lock_init(&l->next.lock, LOCK_LEAF);
 	cond_init(&l->next.cond);
 	*out = l;
@@ -569,6 +579,7 @@ void listing_close(struct listing *l)
 	free(l->next.token);
 	cond_destroy(&l->next.cond);
 	lock_destroy(&l->next.lock);
+	cond_destroy(&l->turn);
 	lock_destroy(&l->lock);
 	free(l);
 }

@@ -17,7 +17,6 @@
 #include "util/base.h"
 
 enum lock_rank {
-	LOCK_LISTING = 3, /* one opendir */
 	LOCK_SESSION = 5,
 	LOCK_FILE = 8, /* one open file: held across local disk I/O */
 	LOCK_TREE = 10,
