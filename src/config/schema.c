@@ -212,7 +212,7 @@ static const struct schema_key keys[] = {
 	 .help = "mode, owner, mtime and symlinks in object metadata"},
 	{.section = "mount", .key = "uid", .type = SCHEMA_USER,
 	 .offset = F(mount.uid),
-	 .help = "owner of what has none stored; default: who mounts"},
+	 .help = "owner that everything shows; default: the stored one, or who mounts"},
 	{.section = "mount", .key = "gid", .type = SCHEMA_GROUP,
 	 .offset = F(mount.gid),
 	 .help = "group likewise"},

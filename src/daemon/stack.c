@@ -239,7 +239,6 @@ static int build_house(struct stack *s)
 static int build_fs(struct stack *s)
 {
 	const struct conf *c = s->o->conf;
-	const uint32_t mask = c->mount.umask;
 	const struct fs_conf conf = {
 		.bucket = c->oss.bucket,
 		.prefix = c->oss.prefix,
@@ -256,8 +255,11 @@ static int build_fs(struct stack *s)
 		.incomplete = (enum fs_incomplete)c->upload.incomplete_files,
 		.uid = c->mount.has_uid ? c->mount.uid : geteuid(),
 		.gid = c->mount.has_gid ? c->mount.gid : getegid(),
-		.file_mode = c->mount.file_mode & ~mask & 07777,
-		.dir_mode = c->mount.dir_mode & ~mask & 07777,
+		.uid_for_all = c->mount.has_uid,
+		.gid_for_all = c->mount.has_gid,
+		.umask = c->mount.umask,
+		.file_mode = c->mount.file_mode & 07777,
+		.dir_mode = c->mount.dir_mode & 07777,
 		.ttl_ms = c->cache.metadata_ttl_ms,
 		.temporary_hold_ms = c->upload.temporary_hold_ms,
 		.empty_hold_ms = c->upload.empty_hold_ms,

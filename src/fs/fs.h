@@ -52,6 +52,8 @@ struct fs_conf {
 	enum fs_posix_meta posix_meta;
 	enum fs_incomplete incomplete;
 	uint32_t uid, gid, file_mode, dir_mode;
+	bool uid_for_all, gid_for_all; /* shown in place of what is stored */
+	uint32_t umask;                /* taken away from every mode shown */
 	int64_t ttl_ms;
 	int64_t temporary_hold_ms, empty_hold_ms;
 	int64_t retry_deadline_ms;

@@ -30,8 +30,10 @@ void fs_attr_locked(const struct fs *fs, const struct node *n,
 
 	out->ino = n->ino;
 	out->mode = n->mode;
-	out->uid = n->uid;
-	out->gid = n->gid;
+	if (n->kind != NODE_LINK)
+		out->mode &= ~fs->conf.umask;
+	out->uid = fs->conf.uid_for_all ? fs->conf.uid : n->uid;
+	out->gid = fs->conf.gid_for_all ? fs->conf.gid : n->gid;
 	out->size = n->kind == NODE_DIR ? 4096 : n->size;
 	out->mtime_ns = n->mtime_ns;
 	if (n->is_staged || n == fs->tree.root)

@@ -38,7 +38,7 @@ int xattr_view_make(struct fs *fs, uint64_t ino, struct xattr_view *v)
 		v->n = NULL;
 	if (v->n) {
 		tree_pin_locked(v->n);
-		v->owner = v->n->uid;
+		v->owner = fs->conf.uid_for_all ? fs->conf.uid : v->n->uid;
 		v->kind = v->n->kind;
 		v->size = v->n->size;
 		v->stored = v->n->stored;

@@ -304,6 +304,12 @@ like_local() {
 	remount -o uid=1234,gid=5678 -o mount.file_mode=0664 -o umask=027
 	is "$(stat -c '%a %u %g' "$D-m/f")" "640 1234 5678"
 	is "$(stat -c '%a %u' "$D-m")" "750 1234"
+	echo x >"$D/own"
+	chmod 666 "$D/own"
+	is "$(stat -c '%a %u %g' "$D/own")" "640 1234 5678" "with a mode and owner stored"
+	is "$(find "$D" -name own -printf '%m %U %G')" "640 1234 5678"
+	remount
+	is "$(stat -c '%a %u %g' "$D/own")" "666 $(id -u) $(id -g)" "what is stored"
 	remount
 }
 
