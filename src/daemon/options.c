@@ -186,6 +186,9 @@ static int apply_option(struct options *o, const char *word)
 	AUTO_FREE char *ours = translate(word);
 	int rc;
 
+	if (strcmp(word, "remount") == 0)
+		return refuse("%s", "a mount cannot be changed by -o remount: "
+				    "unmount it, and mount it anew");
 	rc = conf_set_option(o->conf, ours ? ours : word, &why);
 	if (rc == -ENOENT)
 		return refuse("unknown option: -o %s (ackfs --help lists them)",
@@ -318,12 +321,22 @@ static const struct option long_options[] = {
 	{NULL,           0,                 NULL, 0  },
 };
 
+/* mount(8) calls its helper as /sbin/mount.fuse.ackfs SPEC DIR [-sfnv] [-t TYPE]
+ * [-o OPTIONS], where -f is "fake": do all but mounting. */
+static bool is_mount_helper(const char *argv0)
+{
+	const char *slash = strrchr(argv0, '/');
+
+	return strncmp(slash ? slash + 1 : argv0, "mount.", 6) == 0;
+}
+
 static int read_flags(int argc, char **argv, struct options *o, struct words *w)
 {
+	const bool helper = is_mount_helper(argv[0]);
 	int c, rc = 0;
 
-	while (rc == 0 && (c = getopt_long(argc, argv, "o:fdshVn", long_options,
-					   NULL)) != -1) {
+	while (rc == 0 && (c = getopt_long(argc, argv, "o:fdshVnvt:",
+					   long_options, NULL)) != -1) {
 		switch (c) {
 		case 'o':
 			rc = split(optarg, w);
@@ -333,10 +346,13 @@ static int read_flags(int argc, char **argv, struct options *o, struct words *w)
 			o->foreground = true;
 			break;
 		case 'f':
-			o->foreground = true;
+			o->foreground = !helper;
+			o->fake = helper;
 			break;
 		case 's': /* mount(8)'s sloppy, FUSE's single thread */
 		case 'n':
+		case 'v':
+		case 't':
 			break;
 		case 'C':
 			o->check_config = true;
@@ -409,7 +425,7 @@ int options_parse(int argc, char **argv, struct options *out)
 		rc = apply_options(out, &words);
 	if (rc == 0)
 		rc = complete(out);
-	return rc;
+	return rc == 0 && out->fake ? 1 : rc;
 }
 
 void options_release(struct options *o)

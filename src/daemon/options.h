@@ -21,12 +21,13 @@ struct options {
 	bool foreground;
 	bool debug;
 	bool check_config;
+	bool fake; /* mount(8)'s: do all but mounting */
 };
 
 /**
  * Parse, load the configuration, check what can be checked without the network.
  * Errors and help go to stderr and stdout.
- * @return 0: go on; 1: done (help, version); -EINVAL: refused
+ * @return 0: go on; 1: done (help, version, fake); -EINVAL: refused
  */
 int options_parse(int argc, char **argv, struct options *out);
 void options_release(struct options *o);

@@ -228,6 +228,23 @@ background_stop() {
 	wait_for has_ended
 }
 
+@test "mount(8)'s helper: verbose, sloppy, fake, and no remount" {
+	ln -s "$BIN/ackfs" "$W/mount.fuse.ackfs"
+	quick 10 "$W/mount.fuse.ackfs" "$BUCKET" "$MNT" -f -v -n -s -t fuse.ackfs \
+		-o "config=$W/ackfs.conf,rw"
+	fails is_mounted
+	fails quick 10 "$W/mount.fuse.ackfs" "$BUCKET" "$MNT" -f -o nonsense 2>err
+	grep -q 'unknown option: -o nonsense' err
+	fails quick 10 "$W/mount.fuse.ackfs" "$BUCKET" "$MNT" \
+		-o "config=$W/ackfs.conf,remount,ro" 2>err
+	grep -q 'unmount it, and mount it anew' err
+	"$W/mount.fuse.ackfs" "$BUCKET" "$MNT" -v -s -n \
+		-o "config=$W/ackfs.conf,log.file=$W/ackfs.log" 3>&- 4>&-
+	is_mounted
+	fusermount3 -u "$MNT"
+	wait_for has_ended
+}
+
 @test "what df and mount show: bucket and type" {
 	mount_start
 	grep " $MNT " /proc/self/mountinfo | grep -q ' - fuse.ackfs '
