@@ -128,12 +128,17 @@ static int open_log(const struct daemon *d)
 
 /* -- signals --------------------------------------------------------------- */
 
-static void toggle_debug(void)
+static void toggle_debug(const struct daemon *d)
 {
-	bool debug = log_get_level() == LOG_LVL_DEBUG;
+	const enum log_level usual = d->o.conf->log.level;
 
-	log_set_level(debug ? LOG_LVL_NOTICE : LOG_LVL_DEBUG);
-	log_notice("log: level=%s", debug ? "notice" : "debug");
+	if (log_get_level() != LOG_LVL_DEBUG) {
+		log_set_level(LOG_LVL_DEBUG);
+		log_debug("log: debug messages begin");
+		return;
+	}
+	log_debug("log: debug messages end");
+	log_set_level(usual == LOG_LVL_DEBUG ? LOG_LVL_NOTICE : usual);
 }
 
 static void *drain_main(void *arg)
@@ -157,7 +162,7 @@ static void *signals_main(void *arg)
 			stack_reload(d->stack);
 			break;
 		case SIGUSR2:
-			toggle_debug();
+			toggle_debug(d);
 			break;
 		case SIGUSR1:
 			if (atomic_load(&d->is_over))

@@ -13,6 +13,7 @@
 
 #include "http/slot.h"
 #include "util/clock.h"
+#include "util/log.h"
 
 enum {
 	POLL_MS = 100,
@@ -548,10 +549,25 @@ static int run(struct transfer *t, bool *broken)
 	return rc;
 }
 
+/* The headers, which have the keys' signature, are left out. */
+static void note(const struct http_request *req,
+		 const struct http_response *resp, int64_t since_ms, int rc)
+{
+	log_debug(
+		"http: %s %s status=%d sent=%llu received=%llu ms=%lld errno=%d%s%s",
+		req->method, LOG_Q(req->url), resp->status,
+		(unsigned long long)(req->body ? req->body->size : 0),
+		(unsigned long long)resp->received,
+		(long long)(clock_mono_ms() - since_ms), -rc,
+		resp->why[0] ? " why=" : "",
+		resp->why[0] ? LOG_Q(resp->why) : "");
+}
+
 int http_perform(struct http_pool *p, const struct http_request *req,
 		 struct http_response *resp)
 {
 	struct transfer t = {.req = req, .resp = resp};
+	const int64_t since_ms = clock_mono_ms();
 	bool broken = false;
 	int rc;
 
@@ -566,5 +582,6 @@ int http_perform(struct http_pool *p, const struct http_request *req,
 	curl_easy_reset(t.slot->easy);
 	curl_slist_free_all(t.headers);
 	http_slot_give(p, t.slot, broken);
+	note(req, resp, since_ms, rc);
 	return rc;
 }

@@ -32,6 +32,24 @@ kept() { "$ACKFS_BIN/ackctl" incomplete list --json "$MNT" | jq -s 'flatten | le
 	wait_is ok lines "$(key_of "$D/f")"
 }
 
+log_has() { grep -q "$1" "$W/ackfs.log"; }
+
+@test "SIGUSR2: each request is a line of the log, and again: as it was configured" {
+	echo x >"$D/before"
+	fails log_has 'http: PUT'
+	send USR2 ackfs
+	wait_for log_has 'debug messages begin'
+	echo x >"$D/during"
+	grep -E "http: PUT .*$(key_of "$D/during").* status=200 sent=2 " "$W/ackfs.log"
+	send USR2 ackfs
+	wait_for log_has 'debug messages end'
+	echo x >"$D/after"
+	fails grep -E "http: .*$(key_of "$D/after")" "$W/ackfs.log"
+	grep -E "info: upload: stored: key=\"$(key_of "$D/after")\"" "$W/ackfs.log"
+	fails grep -F "$SECRET_KEY" "$W/ackfs.log"
+	fails grep -iE 'Signature|Authorization' "$W/ackfs.log"
+}
+
 @test "incomplete files beyond the limit are dropped at the next mount" {
 	local i
 	for i in 1 2 3; do
