@@ -241,7 +241,7 @@ install: all
 	install -m 644 etc/systemd/examples/* $(DESTDIR)$(DOCDIR)
 	install -m 644 etc/completion/ackfs $(DESTDIR)$(COMPDIR)/ackfs
 	for p in ackctl ackfs-emulator ackfs-receiver; do ln -sf ackfs $(DESTDIR)$(COMPDIR)/$$p; done
-	install -m 644 README.md etc/ackfs.conf $(DESTDIR)$(DOCDIR)
+	install -m 644 README.md LICENSE etc/ackfs.conf $(DESTDIR)$(DOCDIR)
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,$(notdir $(PROGRAMS)))
