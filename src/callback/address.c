@@ -269,6 +269,39 @@ int addresses_check(const char *text, struct addresses *out, struct buf *why,
 	return buf_error(doubt);
 }
 
+static bool is_same_text(const char *a, size_t a_len, const char *b,
+			 size_t b_len)
+{
+	return a_len == b_len && (a_len == 0 || strncasecmp(a, b, a_len) == 0);
+}
+
+/* The server of the first address at *text, which moves behind it. */
+static bool next_server(const char **text, struct address *out)
+{
+	const char *end = *text + strlen(*text);
+	const char *stop = find_any(*text, end, ";");
+	bool valid = !parse_address(*text, stop, out);
+
+	*text = stop < end ? stop + 1 : end;
+	return valid;
+}
+
+bool addresses_same_servers(const char *a, const char *b)
+{
+	if (strcmp(a, b) == 0)
+		return true;
+	while (*a && *b) {
+		struct address x = {.https = false}, y = {.https = false};
+
+		if (!next_server(&a, &x) || !next_server(&b, &y) ||
+		    x.https != y.https ||
+		    !is_same_text(x.host, x.host_len, y.host, y.host_len) ||
+		    !is_same_text(x.port, x.port_len, y.port, y.port_len))
+			return false;
+	}
+	return !*a && !*b;
+}
+
 const char *host_check(const char *text)
 {
 	const char *end = text + strlen(text);

@@ -29,6 +29,10 @@ struct addresses {
 int addresses_check(const char *text, struct addresses *out, struct buf *why,
 		    struct buf *doubt);
 
+/** Do both lists of addresses name the same servers (scheme, host, port), in the
+ *  same order?  Paths and queries may differ. */
+bool addresses_same_servers(const char *a, const char *b);
+
 /** A Host header: a name or an IP, with a port or without; %{...} may stand
  *  anywhere.  @return NULL: fine; else what is wrong (static) */
 const char *host_check(const char *text);

@@ -4,9 +4,9 @@
  * are due into a batch; the batch is worked off by a few tasks, each on
  * its object's key; when it is done the next scan follows, or the timer is set.
  *
- * An application server that is down (by its address) has an entry in
- * `servers`: of its callbacks one at a time is made, with growing pauses, until
- * one is answered.  Uploads tell of their callbacks too.
+ * An application server that is down (by its host, whatever the path) has an
+ * entry in `servers`: of its callbacks one at a time is made, with growing
+ * pauses, until one is answered.  Uploads tell of their callbacks too.
  */
 #include "upload/recall.h"
 
@@ -16,6 +16,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "callback/address.h"
 #include "callback/outcome.h"
 #include "callback/rules.h"
 #include "state/cblog.h"
@@ -170,7 +171,7 @@ static struct server *server_find_locked(struct recall *r, const char *url)
 
 	LL_FOREACH(r->servers, s)
 	{
-		if (strcmp(s->url, url) == 0)
+		if (addresses_same_servers(s->url, url))
 			return s;
 	}
 	return NULL;

@@ -51,6 +51,16 @@ static int setup_patient(void **state)
 	return 0;
 }
 
+static int setup_path_by_file(void **state)
+{
+	upload_init(
+		&fix,
+		"url = http://app.example.com:8080/in/%{name};app.example.com?f=%{name}\nretry_for = 1d");
+	start();
+	*state = &fix;
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	recall_free(recall);
@@ -285,6 +295,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			server_that_is_down_is_asked_by_one_file, setup_patient,
 			teardown),
+		{"server_is_known_by_its_host_not_by_the_path",
+		   server_that_is_down_is_asked_by_one_file, setup_path_by_file,
+		   teardown, NULL},
 		TEST(overwritten_object_is_left_alone),
 		TEST(deleted_object_is_given_up),
 		TEST(retry_for_ends_it),

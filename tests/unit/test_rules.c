@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "callback/address.h"
 #include "callback/conf_rules.h"
 #include "callback/rules.h"
 #include "config/conf.h"
@@ -606,6 +607,35 @@ static void doubtful_settings_are_warned_of(void **state)
 	}
 }
 
+static void servers_are_compared_without_their_paths(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} rows[] = {
+		{"http://a/x",            "http://a/y?z=1",       true },
+		{"http://a",              "a/x",                  true },
+		{"http://A.example/x",    "http://a.EXAMPLE",     true },
+		{"http://a/x;https://b/", "http://a;https://b/y", true },
+		{"http://a/x",            "https://a/x",          false},
+		{"http://a:80/x",         "http://a:81/x",        false},
+		{"http://a/x;http://b",   "http://b;http://a/x",  false},
+		{"http://a/x;http://b",   "http://a/x",           false},
+		{"http://a/",             "http://ab/",           false},
+		{"ftp://a/x",             "ftp://a/x",            true },
+		{"ftp://a/x",             "ftp://a/y",            false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (addresses_same_servers(rows[i].a, rows[i].b) !=
+			    rows[i].same ||
+		    addresses_same_servers(rows[i].b, rows[i].a) !=
+			    rows[i].same)
+			fail_msg("%s and %s", rows[i].a, rows[i].b);
+	}
+}
+
 #define IN_DIR(test)                                                           \
 	cmocka_unit_test_setup_teardown(test, test_dir_setup, test_dir_teardown)
 
@@ -630,6 +660,7 @@ int main(void)
 		IN_DIR(samples_show_what_oss_will_send),
 		IN_DIR(a_file_s_variables_are_checked_when_they_are_set),
 		IN_DIR(doubtful_settings_are_warned_of),
+		cmocka_unit_test(servers_are_compared_without_their_paths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
