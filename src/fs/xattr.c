@@ -333,7 +333,8 @@ static const struct attr {
 	{"callback.response",      FILES | WAITS,         get_response           },
 	{"callback.oss_status",    FILES | WAITS,         get_oss_status         },
 	{"callback.server_status", FILES | WAITS,         get_server_status      },
-	{"callback.error",         FILES | WAITS,         get_error              },
+	/* OSS's words may name the address, as those of a timeout do. */
+	{"callback.error",         FILES | WAITS | OWNER, get_error              },
 	{"callback.error_code",    FILES | WAITS,         get_error_code         },
 	{"callback.ec",            FILES | WAITS,         get_ec                 },
 	{"callback.time",          FILES | WAITS,         get_time               },
@@ -346,7 +347,7 @@ static const struct attr {
 	{"callback.body",          FILES | WAITS | OWNER, get_body               },
 	{"callback.body_type",     FILES | WAITS | OWNER, get_body_type          },
 	{"callback.vars",          FILES | WAITS | OWNER, get_vars               },
-	{"callback.history",       FILES | WAITS,         get_history            },
+	{"callback.history",       FILES | WAITS | OWNER, get_history            },
 	{"mount.status",           ROOT,                  get_mount_status       },
 	{"mount.state_dir",        ROOT,                  get_mount_state_dir    },
 	{"mount.config",           ROOT,                  get_mount_config       },

@@ -12,18 +12,6 @@
 #include "state/cbvars.h"
 #include "upload/recall.h"
 
-static bool is_being_written(struct fs *fs, uint64_t ino)
-{
-	struct node *n;
-	bool written;
-
-	lock_acquire(&fs->tree.lock);
-	n = tree_by_ino_locked(&fs->tree, ino);
-	written = n && n->file && file_has_writers_locked(n->file);
-	lock_release(&fs->tree.lock);
-	return written;
-}
-
 static int set_var(struct xattr_view *v, const char *name, const char *value,
 		   int flags)
 {
@@ -81,11 +69,10 @@ static int set_other(struct xattr_view *v, const char *name, uint32_t uid,
 			return -EPERM;
 		return value ? fs_command(fs, value) : -ENODATA;
 	}
-	/* cp --preserve=xattr and rsync -X bring what another mount showed
-	   (fuse-facts 21). */
-	if (xattr_is_readable(name))
-		return is_being_written(fs, v->n->ino) ? 0 : -EPERM;
-	return -EOPNOTSUPP;
+	/* cp --preserve=xattr and rsync -X bring what another mount showed, and
+	   rsync -X takes away what the source has not, also of files that are
+	   finished: neither changes anything, nor makes them fail. */
+	return xattr_is_readable(name) ? 0 : -EOPNOTSUPP;
 }
 
 static void change(struct fs *fs, uint64_t ino, const char *name,
