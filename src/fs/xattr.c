@@ -333,7 +333,7 @@ static const struct attr {
 	{"callback.response",      FILES | WAITS,         get_response           },
 	{"callback.oss_status",    FILES | WAITS,         get_oss_status         },
 	{"callback.server_status", FILES | WAITS,         get_server_status      },
-	/* OSS's words may name the address, as those of a timeout do. */
+ /* OSS's words may name the address, as those of a timeout do. */
 	{"callback.error",         FILES | WAITS | OWNER, get_error              },
 	{"callback.error_code",    FILES | WAITS,         get_error_code         },
 	{"callback.ec",            FILES | WAITS,         get_ec                 },

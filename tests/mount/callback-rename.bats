@@ -163,7 +163,8 @@ callbacks_below() { # FOLDER
 	wait_is ok attr callback.state "$D/auto/g"
 	callback_lines "$D/auto/g" >lines
 	is "$(jq -r 'select(.status == 200) | .fields.object' lines | sort -u)" "$(key_of "$D/auto/g")"
-	is "$(cat "$W/callbacks.jsonl" | jq -r --arg k "$(key_of "$D")" 'select(.fields.object | startswith($k)) | .fields.id' | sort -u | wc -l)" 1
+	is "$(jq -r --arg k "$(key_of "$D")/" 'select(.fields.object | startswith($k)) | .fields.id' \
+		"$W/callbacks.jsonl" | sort -u | wc -l)" 1
 }
 
 @test "over a file that was told of: the new content is told" {

@@ -3,6 +3,7 @@
 # Variables that files and folders bring along (user.oss.callback.var.NAME):
 # they arrive byte for byte, or are refused by name; and what is not everybody's.
 # bats file_tags=asan
+# shellcheck disable=SC2016 # ${...} is OSS's, not the shell's
 
 load lib/common
 
@@ -157,12 +158,12 @@ refused() {
 
 @test "past 5 KB: refused at setfattr; where only the sum is too large, at close, by name" {
 	mkdir "$D/json"
-	head -c 4000 /dev/zero | tr '\0' a >4000
-	head -c 2000 /dev/zero | tr '\0' b >2000
+	head -c 4000 /dev/zero | tr '\0' a >of-4000
+	head -c 2000 /dev/zero | tr '\0' b >of-2000
 	for name in v w; do
-		refused 'too long' set_var "$name" "$D/json" <4000
+		refused 'too long' set_var "$name" "$D/json" <of-4000
 		fails attr "callback.var.$name" "$D/json" 2>/dev/null
-		set_var "$name" "$D/json" <2000
+		set_var "$name" "$D/json" <of-2000
 	done
 	log_allow 'x:[vw]: the variables are 5[0-9]* bytes of base64'
 	log_allow 'callback: '
@@ -177,7 +178,7 @@ refused() {
 	set_var w "$D/json" <<<short
 	echo y >"$D/json/f"
 	wait_is 1 count_callbacks "$D/json/f"
-	is "$(var_of v "$D/json/f")" "$(cat 2000)"
+	is "$(var_of v "$D/json/f")" "$(cat of-2000)"
 }
 
 @test "values that are no text are refused" {
