@@ -55,12 +55,13 @@ bench_in_place() {
 
 # -- memory -------------------------------------------------------------------------------
 
+# One process writes it: rclone takes the end of the first for the file's.
 write_one() { # FILE
 	local left=$WRITER_SIZE
 	while [ "$left" -gt 0 ]; do
 		head -c "$left" "$BIG"
 		left=$((left - BIG_SIZE))
-	done >"$1"
+	done | dd of="$1" bs=1M iflag=fullblock status=none
 }
 
 write_all() { # PROGRAM

@@ -4,7 +4,7 @@
 
 # -- ls -l ---------------------------------------------------------------------------
 
-list_long() { ls -l "$1" >/dev/null; }
+list_long() { timeout "$PATIENCE" ls -l "$1" >/dev/null; }
 
 # Each page names the next: one curl for each, as no connection outlives it.
 curl_lists() { # PREFIX
@@ -23,8 +23,10 @@ ls_once() { # SERIES PROGRAM: a new mount each time
 	before=$(rss_now "$2")
 	stats_reset
 	timed "$1.$2" list_long "${MNT[$2]}/$3"
-	note "$1.count.$2" "$(stats)"
-	note "$1.entry.$2" $((($(rss_now "$2") - before) * 1024 / ENTRIES))
+	if has "$1.$2"; then
+		note "$1.count.$2" "$(stats)"
+		note "$1.entry.$2" $((($(rss_now "$2") - before) * 1024 / ENTRIES))
+	fi
 	echo "$2: $(stats_text)" >&2
 	unmount "$2"
 }
@@ -59,7 +61,10 @@ bench_ls_l() {
 million_once() { # PROGRAM FOLDER
 	local out
 	rss_reset "$1"
-	out=$(timeout 900 "$BIN/tools/benchio" names "${MNT[$1]}/$2") || return 0
+	out=$(timeout "$PATIENCE" "$BIN/tools/benchio" names "${MNT[$1]}/$2") || {
+		touch "$WORK/series/million."{first,all,rss}".$1.late"
+		return 0
+	}
 	note "million.first.$1" "$(sed -n '1s/[ .].*//p' <<<"$out")"
 	note "million.all.$1" "$(sed -n '2s/[ .].*//p' <<<"$out")"
 	note "million.rss.$1" "$(rss_peak "$1")"

@@ -13,11 +13,18 @@ note() { echo "$2" >>"$WORK/series/$1"; }
 
 has() { [ -s "$WORK/series/$1" ]; }
 
+PATIENCE=300 # seconds; a peer that takes longer is late
+
 timed() { # SERIES COMMAND...
-	local series=$1 start=$EPOCHREALTIME end
+	local series=$1 start=$EPOCHREALTIME end rc=0
 	shift
-	"$@" || die "failed: $*"
+	"$@" || rc=$?
 	end=$EPOCHREALTIME
+	if [ $rc -eq 124 ]; then # of timeout
+		touch "$WORK/series/$series.late"
+		return
+	fi
+	[ $rc -eq 0 ] || die "failed: $*"
 	note "$series" $(((${end/./} - ${start/./}) / 1000))
 }
 
@@ -50,10 +57,13 @@ seconds() { awk -v ms="$1" 'BEGIN { printf (ms < 1000 ? "%.3f" : "%.2f"), ms / 1
 # cell UNIT SERIES: "1.43 s (1.39-1.60)"; UNIT is s, MiB (of KiB), or a word
 cell() {
 	local low middle high
-	has "$2" || {
+	if [ -e "$WORK/series/$2.late" ]; then
+		printf 'over %s s' "$PATIENCE"
+		return
+	elif ! has "$2"; then
 		printf -- '-'
 		return
-	}
+	fi
 	low=$(stat_of min "$2") middle=$(median "$2") high=$(stat_of max "$2")
 	case $1 in
 	s) low=$(seconds "$low") middle=$(seconds "$middle") high=$(seconds "$high") ;;

@@ -8,6 +8,11 @@
 #
 # shellcheck shell=bash disable=SC2034
 
+# The environment must not reach the programs.
+unset OSS_ACCESS_KEY_ID OSS_ACCESS_KEY_SECRET OSS_SESSION_TOKEN AWS_CA_BUNDLE \
+	AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY http_proxy https_proxy all_proxy \
+	HTTP_PROXY HTTPS_PROXY ALL_PROXY
+
 BUCKET=bench
 KEY_ID=emulator-key # the emulator's own default
 KEY_SECRET=emulator-secret
