@@ -11,6 +11,7 @@
 
 #include "fs/ops.h"
 #include "fs/session.h"
+#include "fs/xattr.h"
 #include "util/buf.h"
 #include "util/log.h"
 #include "util/thread.h"
@@ -251,7 +252,8 @@ int mount_run(struct mount *m)
 	const struct session_conf conf = {.closing = closing,
 					  .arg = m->fs,
 					  .stop_fd = m->stop_fd,
-					  .clears_privileges = true};
+					  .clears_privileges = true,
+					  .own_xattrs = XATTR_PREFIX};
 
 	return session_run(m->session, &conf);
 }

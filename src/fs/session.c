@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 
 #include <fuse_lowlevel.h>
@@ -202,6 +203,18 @@ static void process_init(struct session *s, struct buffer *b)
 	b->buf.mem = NULL;
 }
 
+/* ls -l asks two for each file, and every first write one. */
+static bool asks_foreign_xattr(const struct session *s, const struct buffer *b)
+{
+	const size_t head =
+		sizeof(struct fuse_in_header) + sizeof(struct fuse_getxattr_in);
+	const char *name = (const char *)b->buf.mem + head;
+	const char *own = s->conf->own_xattrs;
+
+	return own && b->buf.size > head + strlen(own) &&
+	       strncmp(name, own, strlen(own)) != 0;
+}
+
 /* Requests that wait for nothing are not worth waking another thread. */
 static bool process_at_once(struct session *s, struct buffer *b)
 {
@@ -211,7 +224,8 @@ static bool process_at_once(struct session *s, struct buffer *b)
 		return false;
 	if (in->opcode == FUSE_INIT)
 		process_init(s, b);
-	else if (in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET)
+	else if (in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET ||
+		 (in->opcode == FUSE_GETXATTR && asks_foreign_xattr(s, b)))
 		fuse_session_process_buf(s->se, &b->buf);
 	else
 		return false;
@@ -245,17 +259,20 @@ static int thread_add_locked(struct session *s) ACK_REQUIRES(s->lock)
 }
 
 /* Who received hands the turn on: to one that waits, else to a new thread.  At
-   the limit the first to finish takes it. */
-static void hand_on_locked(struct session *s) ACK_REQUIRES(s->lock)
+   the limit the first to finish takes it.  The lock is released first: who is
+   woken wants it. */
+static void hand_on_locked(struct session *s) ACK_RELEASE(s->lock)
 {
 	int max = s->conf->max_threads > 0 ? s->conf->max_threads : THREADS_MAX;
+	bool wake = s->idle > 0;
 	int rc = 0;
 
 	s->receiving = false;
-	if (s->idle > 0)
-		cond_signal(&s->turn);
-	else if (s->threads < max)
+	if (!wake && s->threads < max)
 		rc = thread_add_locked(s);
+	lock_release(&s->lock);
+	if (wake)
+		cond_signal(&s->turn);
 	if (rc < 0)
 		log_debug("session: no thread: errno=%d", -rc);
 }
@@ -293,7 +310,6 @@ static bool serve_one_locked(struct session *s) ACK_REQUIRES(s->lock)
 		return false;
 	}
 	hand_on_locked(s);
-	lock_release(&s->lock);
 	fuse_session_process_buf(s->se, &b->buf);
 	lock_acquire(&s->lock);
 	buffer_put_locked(s, b);

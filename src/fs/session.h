@@ -13,8 +13,9 @@
  *     fuse_session_unmount(), fuse_session_destroy()
  *
  * Layer    fs.
- * Threads  handlers run on the session's threads, several at once; FORGET and
- *          INIT run before anything else is received.
+ * Threads  handlers run on the session's threads, several at once; FORGET,
+ *          INIT and GETXATTR of foreign names run before anything else is
+ *          received.
  */
 #ifndef ACKFS_FS_SESSION_H
 #define ACKFS_FS_SESSION_H
@@ -36,6 +37,9 @@ struct session_conf {
 	   the set-user-ID and set-group-ID bits (or there are none): then the
 	   kernel need not ask before each write.  Twice as fast for small ones. */
 	bool clears_privileges;
+	/* Names of attributes begin with this, or there is no such attribute:
+	   the receiving thread answers that at once.  NULL: no such rule. */
+	const char *own_xattrs;
 	int max_threads; /* 0: 200 */
 	/* When it is readable the loop ends; an eventfd that a signal handler
 	   writes to, say.  -1: none. */

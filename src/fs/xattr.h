@@ -20,6 +20,9 @@
 /** The kernel's limit on a value and on a list. */
 #define XATTR_VALUE_MAX 65536
 
+/** What the names of all begin with. */
+#define XATTR_PREFIX "user.oss."
+
 /** Is it a namespace of ours at all?  security.*, system.* and trusted.* are
  *  answered without looking at anything. */
 bool xattr_is_ours(const char *name);

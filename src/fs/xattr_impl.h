@@ -6,7 +6,6 @@
 #include "fs/file.h"
 #include "fs/xattr.h"
 
-#define XATTR_PREFIX "user.oss."
 #define XATTR_VAR "callback.var."
 #define XATTR_META "meta."
 
