@@ -78,7 +78,8 @@ void fs_remember(struct fs *fs, const char *key, const struct object_id *id,
 	struct objmeta m = {.id = *id};
 
 	m.content_type = str_dup(content_type);
-	if (kvs_copy(&m.meta, meta) == 0 && objmeta_put(fs->d.db, key, &m) < 0)
+	if (kvs_copy(&m.meta, meta) == 0 &&
+	    objmeta_put(fs->d.db, key, &m, DB_NOWAIT) < 0)
 		log_debug("fs: metadata not remembered: key=%s", LOG_Q(key));
 	objmeta_release(&m);
 }

@@ -145,7 +145,7 @@ void fs_note_object(struct fs *fs, struct node *n, const char *key,
 	lock_acquire(&fs->tree.lock);
 	note_head_locked(fs, n, &id, o, since);
 	lock_release(&fs->tree.lock);
-	if (objmeta_put(fs->d.db, key, &m) < 0)
+	if (objmeta_put(fs->d.db, key, &m, DB_NOWAIT) < 0)
 		log_debug("fs: metadata not remembered: key=%s", LOG_Q(key));
 }
 

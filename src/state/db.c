@@ -2,7 +2,9 @@
 /*
  * The writer thread takes whatever is queued, runs it in one transaction
  * (a savepoint each), commits, and tells everybody.  While it commits the next
- * group gathers: that is the whole of the group commit.
+ * group gathers: that is the whole of the group commit.  What a row costs is
+ * mostly its commit; so writes in no hurry (DB_LATER) stand in the queue until
+ * another comes.
  *
  * synchronous is NORMAL (the WAL is written, not fsynced: it survives the
  * process) unless the group holds a durable write: then FULL, and the commit
@@ -31,6 +33,7 @@ enum {
 	GROUP_MAX = 512,        /* jobs in a transaction */
 	CHECKPOINT_PAGES = 512, /* 2 MiB of WAL */
 	COMPLAINT_MS = 10000,
+	LATER_MS = 20,
 };
 
 static int exec_cached(sqlite3 *sql, const char *text)
@@ -153,8 +156,9 @@ static void tell(struct db *db, struct db_job *list)
 	lock_acquire(&db->lock);
 	for (j = waited; j; j = j->next)
 		j->is_finished = true;
-	cond_broadcast(&db->finished);
 	lock_release(&db->lock);
+	if (waited)
+		cond_broadcast(&db->finished);
 }
 
 static void checkpoint(struct db *db)
@@ -179,10 +183,26 @@ static struct db_job *take_group_locked(struct db *db) ACK_REQUIRES(db->lock)
 	for (int n = 1; n < GROUP_MAX && last->next; n++)
 		last = last->next;
 	db->head = last->next;
-	if (!db->head)
+	if (!db->head) {
 		db->tail = &db->head;
+		db->is_urgent = false;
+	}
 	last->next = NULL;
 	return list;
+}
+
+/* Until there is something to do now. */
+static void wait_work_locked(struct db *db) ACK_REQUIRES(db->lock)
+{
+	bool in_time = true;
+
+	while (!db->stopping && !db->is_urgent && in_time) {
+		if (db->head)
+			in_time = cond_wait_until(&db->work, &db->lock,
+						  db->commit_ms);
+		else
+			cond_wait(&db->work, &db->lock);
+	}
 }
 
 static void *writer_main(void *arg)
@@ -193,8 +213,7 @@ static void *writer_main(void *arg)
 	for (;;) {
 		struct db_job *list;
 
-		while (!db->head && !db->stopping)
-			cond_wait(&db->work, &db->lock);
+		wait_work_locked(db);
 		if (!db->head)
 			break;
 		list = take_group_locked(db);
@@ -220,15 +239,22 @@ static int note_wal_pages(void *arg, sqlite3 *sql, const char *name, int pages)
 
 void db_post(struct db *db, struct db_job *job)
 {
+	bool urgent = !(job->flags & DB_LATER), wake;
+
 	job->next = NULL;
 	job->rc = 0;
 	job->is_finished = false;
 	lock_acquire(&db->lock);
 	assert(!db->stopping);
+	if (!db->head)
+		db->commit_ms = clock_mono_ms() + LATER_MS;
+	wake = !db->head || (urgent && !db->is_urgent);
+	db->is_urgent |= urgent;
 	*db->tail = job;
 	db->tail = &job->next;
-	cond_signal(&db->work);
 	lock_release(&db->lock);
+	if (wake) /* without the lock: the writer wants it first */
+		cond_signal(&db->work);
 }
 
 int db_wait(struct db *db, struct db_job *job)
@@ -272,7 +298,7 @@ static int post_loose(struct db *db, int (*fn)(sqlite3 *sql, void *arg),
 	l->job = (struct db_job){.fn = run_loose,
 				 .done = free_job,
 				 .arg = l,
-				 .flags = flags & DB_DURABLE};
+				 .flags = flags & (DB_DURABLE | DB_LATER)};
 	db_post(db, &l->job);
 	return 0;
 }
@@ -284,7 +310,7 @@ int db_write(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg,
 
 	if (!db->writer)
 		return -EROFS;
-	if (flags & DB_NOWAIT)
+	if (flags & (DB_NOWAIT | DB_LATER))
 		return post_loose(db, fn, arg, flags);
 	db_post(db, &job);
 	return db_wait(db, &job);

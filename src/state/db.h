@@ -43,11 +43,14 @@ enum db_flags {
 	DB_WAIT = 0,    /* return after the commit */
 	DB_DURABLE = 1, /* and after the fsync */
 	DB_NOWAIT = 2,  /* return at once: fn frees its argument */
+	/* As DB_NOWAIT, in no hurry: committed with the next write that is not,
+	   or within 20 ms.  For what a crash may take back. */
+	DB_LATER = 4,
 };
 
 /** @param fn  runs on the writer thread; 0 or -errno, which is returned
  *  @return fn's, -EIO, -ENOSPC (commit failed; logged), -EROFS (opened for
- *          reading), -ENOMEM (DB_NOWAIT: fn was not called) */
+ *          reading), -ENOMEM (without waiting: fn was not called) */
 int db_write(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg,
 	     int flags);
 
@@ -61,7 +64,7 @@ struct db_job {
 	   lock; it may free the job.  NULL: somebody calls db_wait(). */
 	void (*done)(void *arg, int rc);
 	void *arg;
-	int flags; /* DB_DURABLE or 0 */
+	int flags; /* DB_DURABLE, DB_LATER or 0 */
 	/* the database's */
 	int rc;
 	bool is_finished;

@@ -169,9 +169,9 @@ static int meta_job_new(const char *key, const char *dst, struct meta_job **out)
 }
 
 static int post(struct db *db, int (*fn)(sqlite3 *sql, void *arg),
-		struct meta_job *j)
+		struct meta_job *j, int flags)
 {
-	int rc = db_write(db, fn, j, DB_NOWAIT);
+	int rc = db_write(db, fn, j, flags);
 
 	if (rc < 0)
 		meta_job_free(j);
@@ -191,14 +191,15 @@ static int run_put(sqlite3 *sql, void *arg)
 		       j->key, &j->m);
 }
 
-int objmeta_put(struct db *db, const char *key, const struct objmeta *m)
+int objmeta_put(struct db *db, const char *key, const struct objmeta *m,
+		int flags)
 {
 	AUTO(meta_job_freep) struct meta_job *j = NULL;
 	int rc = meta_job_new(key, NULL, &j);
 
 	if (rc == 0)
 		rc = objmeta_copy(&j->m, m);
-	return rc < 0 ? rc : post(db, run_put, take_ptr(j));
+	return rc < 0 ? rc : post(db, run_put, take_ptr(j), flags);
 }
 
 static int delete_key(sqlite3 *sql, const char *text, const char *key)
@@ -277,7 +278,7 @@ int objmeta_move(struct db *db, const char *src, const char *dst,
 	j->has_new_id = new_id != NULL;
 	if (new_id)
 		j->new_id = *new_id;
-	return post(db, run_move, j);
+	return post(db, run_move, j, DB_NOWAIT);
 }
 
 struct meta_prune {
@@ -513,7 +514,7 @@ int metachange_remove(struct db *db, const char *key)
 	struct meta_job *j = NULL;
 	int rc = meta_job_new(key, NULL, &j);
 
-	return rc < 0 ? rc : post(db, run_remove_change, j);
+	return rc < 0 ? rc : post(db, run_remove_change, j, DB_NOWAIT);
 }
 
 int metachange_walk(struct db *db,

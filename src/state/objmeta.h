@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "state/cblog.h"
+#include "state/db.h"
 #include "util/kv.h"
 
 struct objmeta {
@@ -32,8 +33,10 @@ void objmeta_release(struct objmeta *m);
  *  @return 0; -ENOENT: never seen, or another version; -errno */
 int objmeta_get(struct db *db, const char *key, const struct object_id *id,
 		struct objmeta *out);
-/** Not waited for: it may be missed by an objmeta_get() right after. */
-int objmeta_put(struct db *db, const char *key, const struct objmeta *m);
+/** Not waited for: it may be missed by an objmeta_get() right after.
+ *  @param flags  DB_NOWAIT; DB_LATER: another write follows at once */
+int objmeta_put(struct db *db, const char *key, const struct objmeta *m,
+		int flags);
 /** dst NULL: forget. Not waited for. */
 int objmeta_move(struct db *db, const char *src, const char *dst,
 		 const struct object_id *new_id);

@@ -341,7 +341,7 @@ int staging_begin_upload(struct staging *s)
 	rc = may_move_locked(s,
 			     FROM(CLOSED) | FROM(RETRYING) | FROM(UPLOADING));
 	if (rc == 0)
-		rc = move_locked(s, STAGING_UPLOADING, DB_NOWAIT, NULL);
+		rc = move_locked(s, STAGING_UPLOADING, DB_LATER, NULL);
 	staging_unlock(s);
 	failpoint("staging.upload.begun");
 	return rc;
@@ -567,7 +567,8 @@ int staging_discard(struct staging *s)
 		.fn = run_bury,
 		.done = must_wait ? NULL : bury_done,
 		.arg = b,
-		.flags = s->claim == CLAIM_DURABLE ? DB_DURABLE : 0,
+		.flags = (s->claim == CLAIM_DURABLE ? DB_DURABLE : 0) |
+			 (must_wait ? 0 : DB_LATER),
 	};
 	db_post(s->store->db, &b->job);
 	cond_broadcast(&s->changed);

@@ -44,7 +44,7 @@ static int enter(struct staging *s)
 	staging_lock(s);
 	s->created_ms = clock_real_ms();
 	staging_charge_locked(s, 0);
-	rc = staging_row_post_locked(s, DB_NOWAIT, NULL);
+	rc = staging_row_post_locked(s, DB_LATER, NULL);
 	if (rc == 0)
 		store_publish_locked(s);
 	staging_unlock(s);

@@ -128,7 +128,7 @@ static int set_props_locked(struct staging *s, const struct staging_props *p,
 	s->dirty |= JOURNAL_PROPS;
 	/* Only a rename must be as safe as what it renames. */
 	if (s->claim == CLAIM_NONE)
-		return staging_row_post_locked(s, DB_NOWAIT, NULL);
+		return staging_row_post_locked(s, DB_LATER, NULL);
 	return staging_row_post_locked(s, DB_WAIT, job);
 }
 

@@ -247,7 +247,7 @@ int staging_row_post_locked(struct staging *s, int flags, struct row_job **out)
 	j->job = (struct db_job){.fn = run_row,
 				 .done = out ? NULL : row_done,
 				 .arg = j,
-				 .flags = flags & DB_DURABLE};
+				 .flags = flags & (DB_DURABLE | DB_LATER)};
 	post = &j->job;
 	if (out)
 		*out = take_ptr(j);

@@ -142,7 +142,7 @@ void record_meta(struct db *db, const char *key, const struct object_id *id,
 	int rc = shown_headers(&props->headers, &m.kept);
 
 	if (rc == 0)
-		rc = objmeta_put(db, key, &m);
+		rc = objmeta_put(db, key, &m, DB_LATER);
 	if (rc < 0)
 		log_warn("upload: metadata is not remembered: key=%s errno=%d",
 			 LOG_Q(key), -rc);

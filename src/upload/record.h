@@ -31,7 +31,7 @@ struct record {
 /** To the callback log. A failure is logged: the object is stored all the
  *  same. */
 void record_callback(const struct upload_env *env, const struct record *r);
-/** To the remembered metadata. */
+/** To the remembered metadata, with the commit of what is written next. */
 void record_meta(struct db *db, const char *key, const struct object_id *id,
 		 const struct upload_props *props,
 		 const struct oss_put_result *put);

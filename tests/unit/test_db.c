@@ -16,6 +16,7 @@
 #include "state/schema.h"
 #include "state/sql.h"
 #include "util/base.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 static struct db *open_db(const char *dir)
@@ -132,6 +133,60 @@ static void unwaited_writes_are_done_by_close(void **state)
 	db_close(db);
 	db = open_db(*state);
 	assert_int_equal(names_in(db), COUNT);
+	db_close(db);
+}
+
+static int count_commit(void *arg)
+{
+	atomic_fetch_add((atomic_int *)arg, 1);
+	return 0;
+}
+
+static int count_commits(sqlite3 *sql, void *arg)
+{
+	sqlite3_commit_hook(sql, count_commit, arg);
+	return 0;
+}
+
+static void writes_in_no_hurry_go_with_the_next(void **state)
+{
+	enum { TRIES = 1000, WITHIN_MS = 20 };
+	char now[] = "now";
+	struct db *db = open_db(*state);
+	bool in_time = false;
+	atomic_int commits;
+
+	atomic_init(&commits, 0);
+	assert_int_equal(db_write(db, count_commits, &commits, DB_WAIT), 0);
+	for (int i = 0; i < TRIES && !in_time; i++) {
+		int64_t began = clock_mono_ms();
+
+		atomic_store(&commits, 0);
+		for (int k = 0; k < 3; k++)
+			assert_int_equal(db_write(db, put_heap_name,
+						  str_printf("l%d", k),
+						  DB_LATER),
+					 0);
+		assert_int_equal(db_write(db, put_name, now, DB_WAIT), 0);
+		in_time = clock_mono_ms() - began < WITHIN_MS;
+		if (in_time)
+			assert_int_equal(atomic_load(&commits), 1);
+		assert_int_equal(names_in(db), 4);
+	}
+	assert_true(in_time);
+	db_close(db);
+}
+
+static void writes_in_no_hurry_wait_for_nobody_for_ever(void **state)
+{
+	int64_t until = clock_mono_ms() + TEST_DEADLINE_MS;
+	struct db *db = open_db(*state);
+
+	assert_int_equal(
+		db_write(db, put_heap_name, str_printf("later"), DB_LATER), 0);
+	while (names_in(db) == 0 && clock_mono_ms() < until)
+		usleep(1000);
+	assert_int_equal(names_in(db), 1);
 	db_close(db);
 }
 
@@ -487,6 +542,8 @@ int main(void)
 		T(write_is_visible_when_it_returns),
 		T(failed_write_is_rolled_back_alone),
 		T(unwaited_writes_are_done_by_close),
+		T(writes_in_no_hurry_go_with_the_next),
+		T(writes_in_no_hurry_wait_for_nobody_for_ever),
 		T(jobs_run_and_are_told_in_order),
 		T(threads_share_commits_and_lose_nothing),
 		T(journal_from_the_future_is_refused),

@@ -64,7 +64,7 @@ static void put(struct meta_fix *f, const char *key, const char *mode)
 {
 	AUTO(objmeta_release) struct objmeta m = make_meta(mode);
 
-	assert_int_equal(objmeta_put(f->db, key, &m), 0);
+	assert_int_equal(objmeta_put(f->db, key, &m, DB_NOWAIT), 0);
 	assert_int_equal(db_commit(f->db), 0);
 }
 
@@ -168,7 +168,7 @@ static void what_was_seen_longest_ago_is_forgotten(void **state)
 		AUTO(objmeta_release) struct objmeta m = make_meta("1");
 
 		snprintf(key, sizeof(key), "d/%d", i);
-		assert_int_equal(objmeta_put(f->db, key, &m), 0);
+		assert_int_equal(objmeta_put(f->db, key, &m, DB_NOWAIT), 0);
 	}
 	assert_int_equal(objmeta_prune(f->db, 1205), 0);
 	put(f, "d/0", "2"); /* seen again */
