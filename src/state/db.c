@@ -266,37 +266,44 @@ int db_wait(struct db *db, struct db_job *job)
 	return job->rc;
 }
 
-static void free_job(void *arg, int rc)
-{
-	(void)rc;
-	free(arg);
-}
-
-/* A job on the heap whose function gets its own argument. */
+/* A job on the heap that nobody waits for. */
 struct loose_job {
 	struct db_job job;
 	int (*fn)(sqlite3 *sql, void *arg);
+	void (*release)(void *arg);
 	void *arg;
 };
 
 static int run_loose(sqlite3 *sql, void *arg)
 {
-	struct loose_job *l = arg;
+	const struct loose_job *l = arg;
 
 	return l->fn(sql, l->arg);
 }
 
-static int post_loose(struct db *db, int (*fn)(sqlite3 *sql, void *arg),
-		      void *arg, int flags)
+static void loose_done(void *arg, int rc)
 {
-	struct loose_job *l = calloc(1, sizeof(*l));
+	struct loose_job *l = arg;
 
-	if (!l)
-		return -ENOMEM;
+	(void)rc;
+	l->release(l->arg);
+	free(l);
+}
+
+int db_write_nowait(struct db *db, int (*fn)(sqlite3 *sql, void *arg),
+		    void *arg, void (*release)(void *arg), int flags)
+{
+	struct loose_job *l = db->writer ? calloc(1, sizeof(*l)) : NULL;
+
+	if (!l) {
+		release(arg);
+		return db->writer ? -ENOMEM : -EROFS;
+	}
 	l->fn = fn;
 	l->arg = arg;
+	l->release = release;
 	l->job = (struct db_job){.fn = run_loose,
-				 .done = free_job,
+				 .done = loose_done,
 				 .arg = l,
 				 .flags = flags & (DB_DURABLE | DB_LATER)};
 	db_post(db, &l->job);
@@ -310,8 +317,6 @@ int db_write(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg,
 
 	if (!db->writer)
 		return -EROFS;
-	if (flags & (DB_NOWAIT | DB_LATER))
-		return post_loose(db, fn, arg, flags);
 	db_post(db, &job);
 	return db_wait(db, &job);
 }

@@ -42,17 +42,27 @@ void db_close(struct db *db);
 enum db_flags {
 	DB_WAIT = 0,    /* return after the commit */
 	DB_DURABLE = 1, /* and after the fsync */
-	DB_NOWAIT = 2,  /* return at once: fn frees its argument */
+	DB_NOWAIT = 2,  /* return at once */
 	/* As DB_NOWAIT, in no hurry: committed with the next write that is not,
 	   or within 20 ms.  For what a crash may take back. */
 	DB_LATER = 4,
 };
 
-/** @param fn  runs on the writer thread; 0 or -errno, which is returned
+/** @param fn     runs on the writer thread; 0 or -errno, which is returned
+ *  @param flags  DB_WAIT, DB_DURABLE
  *  @return fn's, -EIO, -ENOSPC (commit failed; logged), -EROFS (opened for
- *          reading), -ENOMEM (without waiting: fn was not called) */
+ *          reading) */
 int db_write(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg,
 	     int flags);
+/**
+ * In order with other writes, but nobody waits, nor hears what comes of it.
+ * @param arg  released after the commit; at once when this fails; also when fn
+ *             was not called, because the transaction had failed before
+ * @param flags  DB_NOWAIT or DB_LATER, and DB_DURABLE
+ * @return 0, -ENOMEM, -EROFS
+ */
+int db_write_nowait(struct db *db, int (*fn)(sqlite3 *sql, void *arg),
+		    void *arg, void (*release)(void *arg), int flags);
 
 /**
  * A write in two halves, so that its place in the order can be taken under a

@@ -39,27 +39,21 @@ int mpu_note(struct db *db, const char *key, const char *upload_id)
 
 static int run_forget(sqlite3 *sql, void *arg)
 {
-	AUTO_FREE char *upload_id = arg;
 	AUTO(sql_done) sqlite3_stmt *st = NULL;
 	int rc = sql_get(sql, "DELETE FROM uploads WHERE upload_id = ?1", &st);
 
 	if (rc < 0)
 		return rc;
-	sql_bind_text(st, 1, upload_id);
+	sql_bind_text(st, 1, arg);
 	return sql_run(st);
 }
 
 int mpu_forget(struct db *db, const char *upload_id)
 {
 	char *copy = strdup(upload_id);
-	int rc;
 
-	if (!copy)
-		return -ENOMEM;
-	rc = db_write(db, run_forget, copy, DB_NOWAIT);
-	if (rc < 0)
-		free(copy);
-	return rc;
+	return copy ? db_write_nowait(db, run_forget, copy, free, DB_NOWAIT)
+		    : -ENOMEM;
 }
 
 struct walk {

@@ -129,7 +129,7 @@ static int read_row(sqlite3_stmt *st, struct objmeta *m)
 
 /* -- writes that nobody waits for ---------------------------------------------- */
 
-/* Owns its strings; the function that writes it frees it. */
+/* Owns its strings. */
 struct meta_job {
 	char *key, *dst;
 	struct objmeta m;
@@ -137,8 +137,10 @@ struct meta_job {
 	bool has_new_id;
 };
 
-static void meta_job_free(struct meta_job *j)
+static void meta_job_free(void *arg)
 {
+	struct meta_job *j = arg;
+
 	if (!j)
 		return;
 	free(j->key);
@@ -168,21 +170,11 @@ static int meta_job_new(const char *key, const char *dst, struct meta_job **out)
 	return 0;
 }
 
-static int post(struct db *db, int (*fn)(sqlite3 *sql, void *arg),
-		struct meta_job *j, int flags)
-{
-	int rc = db_write(db, fn, j, flags);
-
-	if (rc < 0)
-		meta_job_free(j);
-	return rc;
-}
-
 /* -- what was seen ------------------------------------------------------------- */
 
 static int run_put(sqlite3 *sql, void *arg)
 {
-	AUTO(meta_job_freep) struct meta_job *j = arg;
+	const struct meta_job *j = arg;
 
 	return put_row(sql,
 		       "INSERT OR REPLACE INTO objmeta(dir, name," COLUMNS
@@ -199,7 +191,9 @@ int objmeta_put(struct db *db, const char *key, const struct objmeta *m,
 
 	if (rc == 0)
 		rc = objmeta_copy(&j->m, m);
-	return rc < 0 ? rc : post(db, run_put, take_ptr(j), flags);
+	return rc < 0 ? rc
+		      : db_write_nowait(db, run_put, take_ptr(j), meta_job_free,
+					flags);
 }
 
 static int delete_key(sqlite3 *sql, const char *text, const char *key)
@@ -254,7 +248,7 @@ static int set_version(sqlite3 *sql, const struct meta_job *j)
 
 static int run_move(sqlite3 *sql, void *arg)
 {
-	AUTO(meta_job_freep) struct meta_job *j = arg;
+	const struct meta_job *j = arg;
 	int rc = 0;
 
 	if (!j->dst)
@@ -278,7 +272,7 @@ int objmeta_move(struct db *db, const char *src, const char *dst,
 	j->has_new_id = new_id != NULL;
 	if (new_id)
 		j->new_id = *new_id;
-	return post(db, run_move, j, DB_NOWAIT);
+	return db_write_nowait(db, run_move, j, meta_job_free, DB_NOWAIT);
 }
 
 struct meta_prune {
@@ -502,7 +496,7 @@ int metachange_put(struct db *db, const char *key, const struct objmeta *want)
 
 static int run_remove_change(sqlite3 *sql, void *arg)
 {
-	AUTO(meta_job_freep) struct meta_job *j = arg;
+	const struct meta_job *j = arg;
 
 	return delete_key(sql,
 			  "DELETE FROM metachanges WHERE dir=?1 AND name=?2",
@@ -514,7 +508,9 @@ int metachange_remove(struct db *db, const char *key)
 	struct meta_job *j = NULL;
 	int rc = meta_job_new(key, NULL, &j);
 
-	return rc < 0 ? rc : post(db, run_remove_change, j, DB_NOWAIT);
+	return rc < 0 ? rc
+		      : db_write_nowait(db, run_remove_change, j, meta_job_free,
+					DB_NOWAIT);
 }
 
 int metachange_walk(struct db *db,

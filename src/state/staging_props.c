@@ -235,14 +235,14 @@ struct part_write {
 
 static int run_add_part(sqlite3 *sql, void *arg)
 {
-	AUTO_FREE struct part_write *w = arg;
+	const struct part_write *w = arg;
 
 	return journal_add_part(sql, w->id, &w->part);
 }
 
 int staging_add_part(struct staging *s, const struct staging_part *p)
 {
-	struct part_write *w = malloc(sizeof(*w));
+	AUTO_FREE struct part_write *w = malloc(sizeof(*w));
 	int rc = -ESTALE;
 
 	if (!w)
@@ -250,10 +250,9 @@ int staging_add_part(struct staging *s, const struct staging_part *p)
 	*w = (struct part_write){s->id, *p};
 	staging_lock(s);
 	if (!s->is_discarded)
-		rc = db_write(s->store->db, run_add_part, w, DB_NOWAIT);
+		rc = db_write_nowait(s->store->db, run_add_part, take_ptr(w),
+				     free, DB_NOWAIT);
 	staging_unlock(s);
-	if (rc < 0)
-		free(w);
 	return rc;
 }
 

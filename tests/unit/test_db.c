@@ -116,9 +116,7 @@ static void failed_write_is_rolled_back_alone(void **state)
 
 static int put_heap_name(sqlite3 *sql, void *arg)
 {
-	AUTO_FREE char *name = arg;
-
-	return set_meta(sql, name, "there");
+	return set_meta(sql, arg, "there");
 }
 
 static void unwaited_writes_are_done_by_close(void **state)
@@ -127,8 +125,9 @@ static void unwaited_writes_are_done_by_close(void **state)
 	struct db *db = open_db(*state);
 
 	for (int i = 0; i < COUNT; i++)
-		assert_int_equal(db_write(db, put_heap_name,
-					  str_printf("n%d", i), DB_NOWAIT),
+		assert_int_equal(db_write_nowait(db, put_heap_name,
+						 str_printf("n%d", i), free,
+						 DB_NOWAIT),
 				 0);
 	db_close(db);
 	db = open_db(*state);
@@ -163,9 +162,9 @@ static void writes_in_no_hurry_go_with_the_next(void **state)
 
 		atomic_store(&commits, 0);
 		for (int k = 0; k < 3; k++)
-			assert_int_equal(db_write(db, put_heap_name,
-						  str_printf("l%d", k),
-						  DB_LATER),
+			assert_int_equal(db_write_nowait(db, put_heap_name,
+							 str_printf("l%d", k),
+							 free, DB_LATER),
 					 0);
 		assert_int_equal(db_write(db, put_name, now, DB_WAIT), 0);
 		in_time = clock_mono_ms() - began < WITHIN_MS;
@@ -182,12 +181,57 @@ static void writes_in_no_hurry_wait_for_nobody_for_ever(void **state)
 	int64_t until = clock_mono_ms() + TEST_DEADLINE_MS;
 	struct db *db = open_db(*state);
 
-	assert_int_equal(
-		db_write(db, put_heap_name, str_printf("later"), DB_LATER), 0);
+	assert_int_equal(db_write_nowait(db, put_heap_name, str_printf("later"),
+					 free, DB_LATER),
+			 0);
 	while (names_in(db) == 0 && clock_mono_ms() < until)
 		usleep(1000);
 	assert_int_equal(names_in(db), 1);
 	db_close(db);
+}
+
+struct group {
+	pthread_mutex_t gate; /* the next group gathers until it is free */
+	int released;
+};
+
+static int wait_for_gate(sqlite3 *sql, void *arg)
+{
+	struct group *g = arg;
+
+	(void)sql;
+	pthread_mutex_lock(&g->gate);
+	pthread_mutex_unlock(&g->gate);
+	return 0;
+}
+
+static int lose_transaction(sqlite3 *sql, void *arg)
+{
+	(void)arg;
+	return sql_exec(sql, "ROLLBACK") < 0 ? -EIO : -ENOSPC;
+}
+
+static void count_released(void *arg)
+{
+	((struct group *)arg)->released++;
+}
+
+static void unwaited_writes_are_released_though_the_disk_is_full(void **state)
+{
+	int (*const fns[])(sqlite3 *,
+			   void *) = {wait_for_gate, lose_transaction,
+				      lose_transaction, lose_transaction};
+	struct group g = {.gate = PTHREAD_MUTEX_INITIALIZER};
+	struct db *db = open_db(*state);
+
+	pthread_mutex_lock(&g.gate);
+	for (size_t i = 0; i < ARRAY_LEN(fns); i++)
+		assert_int_equal(db_write_nowait(db, fns[i], &g, count_released,
+						 DB_NOWAIT),
+				 0);
+	pthread_mutex_unlock(&g.gate);
+	db_close(db);
+	assert_int_equal(g.released, ARRAY_LEN(fns));
 }
 
 struct order {
@@ -494,16 +538,18 @@ static void long_view_does_not_stop_writers(void **state)
 	struct db *db = open_db(*state);
 
 	for (int i = 0; i < 100; i++)
-		assert_int_equal(db_write(db, put_heap_name,
-					  str_printf("a%d", i), DB_NOWAIT),
+		assert_int_equal(db_write_nowait(db, put_heap_name,
+						 str_printf("a%d", i), free,
+						 DB_NOWAIT),
 				 0);
 	assert_int_equal(db_commit(db), 0);
 	assert_int_equal(db_view_open(db, &view), 0);
 	assert_int_equal(sql_prepare(view, "SELECT name FROM meta", &st), 0);
 	assert_int_equal(sql_step(st), 1);
 	for (int i = 0; i < 3000; i++)
-		assert_int_equal(db_write(db, put_heap_name,
-					  str_printf("b%d", i), DB_NOWAIT),
+		assert_int_equal(db_write_nowait(db, put_heap_name,
+						 str_printf("b%d", i), free,
+						 DB_NOWAIT),
 				 0);
 	assert_int_equal(db_commit(db), 0);
 	assert_int_equal(names_in(db), 3100);
@@ -544,6 +590,7 @@ int main(void)
 		T(unwaited_writes_are_done_by_close),
 		T(writes_in_no_hurry_go_with_the_next),
 		T(writes_in_no_hurry_wait_for_nobody_for_ever),
+		T(unwaited_writes_are_released_though_the_disk_is_full),
 		T(jobs_run_and_are_told_in_order),
 		T(threads_share_commits_and_lose_nothing),
 		T(journal_from_the_future_is_refused),
