@@ -32,13 +32,14 @@ static void gather_change(void *arg, const char *key,
 			  const struct objmeta *want)
 {
 	struct found **list = arg;
-	struct found *f = calloc(1, sizeof(*f));
+	struct found *f = *key ? calloc(1, sizeof(*f)) : NULL;
 
 	if (!f)
 		return;
 	strncat(f->key, key, sizeof(f->key) - 1);
 	f->id = want->id;
 	if (kvs_copy(&f->meta, &want->meta) < 0) {
+		kvs_release(&f->meta);
 		free(f);
 		return;
 	}
