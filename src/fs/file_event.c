@@ -41,10 +41,10 @@ static void note_doubt(struct file *f)
 	lock_release(&fs->tree.lock);
 }
 
-/* Newer generations than `except`, which is what OSS has now, lean on it. */
-static void rebase_locked(struct file *f, const struct staging *except,
-			  const char *key, const struct object_id *id)
-	ACK_REQUIRES(f->lock)
+/* What was not written is the same in the object that OSS has now: in newer
+   generations, and in the one that was stored, which may be read on. */
+static void rebase_locked(struct file *f, const char *key,
+			  const struct object_id *id) ACK_REQUIRES(f->lock)
 {
 	struct staging_base base = {.size = id->size,
 				    .modified_ms = id->modified_ms};
@@ -55,10 +55,10 @@ static void rebase_locked(struct file *f, const struct staging *except,
 	snprintf(base.etag, sizeof(base.etag), "%s", id->etag);
 	LL_FOREACH(f->older, g)
 	{
-		if (g->staging != except && rc == 0)
+		if (rc == 0)
 			rc = staging_rebase(g->staging, &base);
 	}
-	if (f->now && f->now != except && rc == 0)
+	if (f->now && rc == 0)
 		rc = staging_rebase(f->now, &base);
 	if (rc < 0)
 		log_err("fs: an open file could not be tied to the object's new version: key=%s",
@@ -79,14 +79,12 @@ static void forget_locked(struct file *f, struct staging *s)
 }
 
 /* The node knows since fs_upload_stored(). */
-static void stored_locked(struct file *f, struct staging *s, const char *key,
-			  const struct upload_outcome *o) ACK_REQUIRES(f->lock)
+static void stored_locked(struct file *f, struct staging *s)
+	ACK_REQUIRES(f->lock)
 {
 	bool open;
 
 	if (f->now != s) {
-		/* One may have been cloned since. */
-		rebase_locked(f, s, key, &o->id);
 		if (file_remove_older_locked(f, s)) {
 			staging_discard(s);
 			staging_put(s);
@@ -101,11 +99,11 @@ static void stored_locked(struct file *f, struct staging *s, const char *key,
 		file_drop_now_locked(f);
 }
 
-static void event_locked(struct file *f, struct staging *s, const char *key,
+static void event_locked(struct file *f, struct staging *s,
 			 const struct upload_outcome *o) ACK_REQUIRES(f->lock)
 {
 	if (o->rc == 0) {
-		stored_locked(f, s, key, o);
+		stored_locked(f, s);
 	} else if (o->superseded) {
 		forget_locked(f, s);
 	} else if (o->reply.sent_all) {
@@ -142,7 +140,6 @@ void fs_upload_event(void *arg, struct staging *s,
 		     const struct upload_outcome *o)
 {
 	struct fs *fs = arg;
-	char key[1024];
 	struct file *f;
 	struct node *n = NULL;
 	bool meta_due = false;
@@ -154,9 +151,8 @@ void fs_upload_event(void *arg, struct staging *s,
 			staging_discard(s);
 		return;
 	}
-	staging_key(s, key);
 	lock_acquire(&f->lock);
-	event_locked(f, s, key, o);
+	event_locked(f, s, o);
 	lock_release(&f->lock);
 	lock_acquire(&fs->tree.lock);
 	n = f->node;
@@ -177,7 +173,7 @@ void fs_upload_stored(void *arg, struct staging *s, const struct object_id *id)
 	staging_key(s, key);
 	lock_acquire(&f->lock);
 	note_stored_locked(f, id, f->now == s);
-	rebase_locked(f, s, key, id);
+	rebase_locked(f, key, id);
 	lock_release(&f->lock);
 	file_put(f);
 }
@@ -221,7 +217,7 @@ void fs_recalled(void *arg, const char *key, const struct object_id *id)
 	if (!f)
 		return;
 	lock_acquire(&f->lock);
-	rebase_locked(f, NULL, key, id);
+	rebase_locked(f, key, id);
 	lock_release(&f->lock);
 	file_put(f);
 }

@@ -83,17 +83,17 @@ static bool copy_from_older(struct file *f, struct staging *s, uint64_t off,
 	return n == (ssize_t)len && staging_fill(s, block, len, off) == 0;
 }
 
-/* -- waiting for an older generation --------------------------------------- */
+/* -- waiting for an upload --------------------------------------------------- */
 
-struct older_wait {
+struct upload_wait {
 	struct lock lock; /* guards what follows */
 	struct cond changed;
 	bool ended;
 };
 
-static void older_ended(void *arg, const struct upload_outcome *o)
+static void upload_ended(void *arg, const struct upload_outcome *o)
 {
-	struct older_wait *w = arg;
+	struct upload_wait *w = arg;
 
 	(void)o;
 	lock_acquire(&w->lock);
@@ -103,7 +103,7 @@ static void older_ended(void *arg, const struct upload_outcome *o)
 }
 
 static void wait_for_end(struct uploader *u, struct staging *s,
-			 struct older_wait *w, int64_t until_ms)
+			 struct upload_wait *w, int64_t until_ms)
 {
 	bool in_time = true;
 
@@ -120,23 +120,21 @@ static void wait_for_end(struct uploader *u, struct staging *s,
 	lock_release(&w->lock);
 }
 
-/* @return false: there is none whose upload runs */
-static bool await_older(struct file *f)
+/* Of the oldest generation; it may be `now` itself.
+   @return false: none runs */
+static bool await_upload(struct file *f, struct staging *now)
 {
 	struct uploader *u = f->fs->d.uploader;
-	struct older_wait w = {.ended = false};
-	struct staging *s = NULL;
+	struct upload_wait w = {.ended = false};
+	struct staging *s;
 	bool watched;
 
 	lock_acquire(&f->lock);
-	if (f->older)
-		s = staging_get(f->older->staging);
+	s = staging_get(f->older ? f->older->staging : now);
 	lock_release(&f->lock);
-	if (!s)
-		return false;
 	lock_init(&w.lock, LOCK_LEAF);
 	cond_init(&w.changed);
-	watched = uploader_watch(u, s, older_ended, &w) == 0;
+	watched = uploader_watch(u, s, upload_ended, &w) == 0;
 	if (watched)
 		wait_for_end(u, s, &w,
 			     clock_mono_ms() + f->fs->conf.retry_deadline_ms);
@@ -146,8 +144,9 @@ static bool await_older(struct file *f)
 	return watched;
 }
 
-/* The base is another object now.  Perhaps OSS has stored an older generation,
- * and is still making its callback: its end ties the file to that. */
+/* The base is another object now.  Perhaps OSS has stored a generation of ours,
+ * and is still making its callback, or its answer was lost: the upload's end
+ * ties the file to that object. */
 static bool is_settled(struct file *f, struct staging *s,
 		       const struct staging_base *asked)
 {
@@ -155,7 +154,7 @@ static bool is_settled(struct file *f, struct staging *s,
 
 	if (staging_base_of(s, &now) && strcmp(now.etag, asked->etag) != 0)
 		return true;
-	return await_older(f);
+	return await_upload(f, s);
 }
 
 /* Bring in what is missing of [off, off+len), in aligned blocks. */

@@ -806,6 +806,30 @@ static void what_is_cut_as_an_upload_ends_goes_up_too(void **state)
 	assert_int_equal(staged(f), 0);
 }
 
+/* Copied on OSS, never fetched: the object that was written over is gone. */
+static void what_was_not_written_is_read_on_after_the_upload(void **state)
+{
+	struct fs_fix *f = *state;
+	const size_t size = 2 << 20;
+	AUTO_FREE char *data = malloc(size + 1);
+	AUTO_FREE char *got = NULL;
+	struct handle *h;
+
+	assert_non_null(data);
+	memset(data, 'x', size);
+	data[size] = '\0';
+	fake_store_put_data(f->oss, "a", data, size, NULL);
+	h = fx_open(f, "a", O_RDWR);
+	fx_write(h, "more", size);
+	assert_int_equal(fx_flush(f, h), 0);
+	got = fx_read(h);
+	assert_non_null(got);
+	assert_memory_equal(got, data, 1 << 20);
+	fx_release(f, h);
+	fx_settle(f);
+	assert_int_equal(staged(f), 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -850,6 +874,7 @@ int main(void)
 		T(the_version_just_stored_is_what_the_next_writer_leans_on),
 		T(what_is_written_as_an_upload_ends_goes_up_too),
 		T(what_is_cut_as_an_upload_ends_goes_up_too),
+		T(what_was_not_written_is_read_on_after_the_upload),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
