@@ -204,7 +204,7 @@ asan tsan:
 crash: all
 	$(MAKE) PROFILE=debug all
 	scripts/crash --rounds 200 --seed 1
-	scripts/crash --rounds 120 --seed 1 --failpoints
+	scripts/crash --rounds 120 --seed 1 --failpoints --every
 	scripts/crash --rounds 4 --seed 1 --faults --files 500
 
 FUZZ_SECONDS ?= 60

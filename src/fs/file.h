@@ -126,6 +126,9 @@ bool file_unlinked(struct fs *fs, struct node *n);
  *         is staged
  */
 int file_rekey(struct fs *fs, struct node *n, const char *new_key);
+/** What is staged of n is void once another file's closed bytes have its name: in
+ *  the journal, before they get it. */
+void file_make_void(struct fs *fs, struct node *n);
 /** Are several generations on their way? */
 bool file_has_older(struct fs *fs, struct node *n);
 /** The same bytes lie under another name or ETag now, by a copy of ours: readers
@@ -155,6 +158,8 @@ size_t file_count_open(struct fs *fs);
  *  @return 0; -EINVAL (it is not incomplete); -EISDIR (the name is a folder's
  *          now); -ESHUTDOWN; -errno */
 int file_publish(struct fs *fs, struct staging *s);
+/** At the start: one that file_make_void() spoke of is dropped. */
+void file_drop_void(struct fs *fs, struct staging *s);
 /** One that waits or retries is dropped; the name shows what OSS has.
  *  @return 0; -EBUSY: it is open */
 int file_give_up(struct fs *fs, struct staging *s);

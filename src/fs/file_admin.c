@@ -175,6 +175,19 @@ static void forget(struct fs *fs, struct file *f, struct staging *s)
 		file_show_stored(f);
 }
 
+void file_drop_void(struct fs *fs, struct staging *s)
+{
+	char key[STAGING_KEY_MAX];
+
+	staging_key(s, key);
+	log_notice("fs: a newer version takes its place: key=%s id=%lld",
+		   LOG_Q(key), (long long)staging_id(s));
+	if (staging_discard(s) < 0)
+		log_err("fs: a file that is void stays in the journal: key=%s",
+			LOG_Q(key));
+	forget(fs, NULL, s);
+}
+
 int file_give_up(struct fs *fs, struct staging *s)
 {
 	struct file *f = NULL;

@@ -168,6 +168,8 @@ void fs_upload_stored(void *arg, struct staging *s, const struct object_id *id)
 	struct file *f = file_of_staging(arg, s);
 	char key[1024];
 
+	if (fs_is_away(arg))
+		(void)fs_note_reply(arg, 0, NULL); /* it is back */
 	if (!f)
 		return;
 	staging_key(s, key);

@@ -163,7 +163,7 @@ static int bring_in(struct file *f, struct staging *s, uint64_t off,
 {
 	struct staging_base base = {.size = 0};
 	struct fs *fs = f->fs;
-	uint64_t at, miss;
+	uint64_t at, miss, fetched = UINT64_MAX;
 	int tries = 0;
 
 	while (staging_missing(s, off, len, &at, &miss)) {
@@ -173,9 +173,12 @@ static int bring_in(struct file *f, struct staging *s, uint64_t off,
 
 		if (copy_from_older(f, s, at, miss))
 			continue;
+		if (at == fetched) /* the object ends before */
+			return -EIO;
 		last = (last + FETCH_BLOCK - 1) / FETCH_BLOCK * FETCH_BLOCK;
 		(void)staging_base_of(s, &base);
 		rc = fs_fetch_missing(fs, s, first, last - first);
+		fetched = rc == 0 ? at : UINT64_MAX;
 		if (rc == -ESTALE && tries++ < TRIES_MAX &&
 		    is_settled(f, s, &base))
 			continue;

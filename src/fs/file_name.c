@@ -170,6 +170,29 @@ static int rekey_one(struct file *f, struct staging *s, const char *key)
 	return staging_rekey(s, key);
 }
 
+static bool is_pending(struct staging *s)
+{
+	enum staging_state state = staging_state_of(s);
+
+	return state != STAGING_DONE;
+}
+
+void file_make_void(struct fs *fs, struct node *n)
+{
+	struct file *f = file_of_node(fs, n);
+	struct generation *g;
+
+	if (!f)
+		return;
+	lock_acquire(&f->lock);
+	LL_FOREACH(f->older, g)
+	staging_supersede(g->staging);
+	if (f->now && is_pending(f->now))
+		staging_supersede(f->now);
+	lock_release(&f->lock);
+	file_put(f);
+}
+
 bool file_has_older(struct fs *fs, struct node *n)
 {
 	struct file *f = file_of_node(fs, n);
@@ -200,13 +223,6 @@ int64_t file_staged_id(struct fs *fs, struct node *n)
 	lock_release(&f->lock);
 	file_put(f);
 	return id;
-}
-
-static bool is_pending(struct staging *s)
-{
-	enum staging_state state = staging_state_of(s);
-
-	return state != STAGING_DONE;
 }
 
 int file_rekey(struct fs *fs, struct node *n, const char *new_key)

@@ -266,6 +266,27 @@ static void recover_one(void *arg, struct staging *s)
 	staging_put(s);
 }
 
+/* The crash came before it went: newer bytes have its name, and may lean on an
+   object that it must not replace. */
+static void drop_void(struct recovery *r)
+{
+	char key[STAGING_KEY_MAX], other[STAGING_KEY_MAX];
+
+	for (size_t i = 0; i < r->pending; i++) {
+		bool has_newer = false;
+
+		if (!staging_is_superseded(r->list[i]))
+			continue;
+		staging_key(r->list[i], key);
+		for (size_t j = i + 1; j < r->pending && !has_newer; j++) {
+			staging_key(r->list[j], other);
+			has_newer = strcmp(key, other) == 0;
+		}
+		if (has_newer)
+			file_drop_void(r->fs, r->list[i]);
+	}
+}
+
 /* Its upload, or the wait for its name; unless a rename has replaced it. */
 static void go_on(struct fs *fs, struct staging *s)
 {
@@ -297,6 +318,8 @@ int fs_recover(struct fs *fs)
 	struct recovery r = {.fs = fs};
 	int rc = staging_recover(fs->d.staging, recover_one, &r);
 
+	if (rc >= 0)
+		drop_void(&r);
 	if (rc >= 0 && r.rc == 0)
 		rc = fs_recover_renames(fs);
 	else if (rc >= 0)

@@ -342,6 +342,8 @@ static void rename_file_run(void *arg)
 		rc = k.leans ? find_moved(r) : 0;
 	if (rc == 0 && k.leans)
 		rename_rebase(fs, r->n, r->dst);
+	if (rc == 0 && r->target)
+		file_make_void(fs, r->target);
 	if (rc == 0) {
 		rekeyed = file_rekey(fs, r->n, r->dst);
 		if (rekeyed < 0 && rekeyed != -ENOENT)
@@ -478,6 +480,8 @@ static bool rename_staged(struct rename *r)
 		return false;
 	if (file_has_older(fs, r->n))
 		begin_intent(r);
+	if (r->target)
+		file_make_void(fs, r->target);
 	if (file_rekey(fs, r->n, r->dst) < 0)
 		return false;
 	finish(r, 0);

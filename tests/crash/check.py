@@ -3,6 +3,7 @@
 import collections
 import json
 import os
+import time
 
 from model import Model, describe, is_temporary, pattern, worlds
 from worker import DIED
@@ -244,7 +245,12 @@ class Callbacks:
 
     def check_attributes(self, mount, path, size):
         """The mount names the delivery that the application knows."""
-        state = attribute(mount, path, 'callback.state')
+        # While a change of metadata is carried out, its record is on the way
+        # from one version to the next.
+        end = time.monotonic() + 10
+        while (state := attribute(mount, path, 'callback.state')) == 'unknown' and \
+                time.monotonic() < end:
+            time.sleep(0.05)
         if state == 'none' and is_temporary(path) or size == 0:
             return
         delivery = attribute(mount, path, 'callback.delivery_id')

@@ -195,6 +195,38 @@ static void a_chmod_goes_with_the_rename(void **state)
 	assert_int_equal(fake_store_calls(f->oss, FAKE_COPY), 1);
 }
 
+/* A crash came between the new name and the end of what had it. */
+static void what_a_rename_has_made_void_is_not_sent_after_a_crash(void **state)
+{
+	struct fs_fix *f = *state;
+	struct staging *s = NULL;
+	int64_t id;
+
+	fx_stop(f);
+	f->conf.close_staged = true;
+	fx_start(f);
+	fake_store_fail(f->oss, &(struct fake_fault){.op = FAKE_PUT,
+						     .times = -1,
+						     .err = -ECONNREFUSED});
+	fx_put(f, "b", "older");
+	fx_settle(f);
+	for (id = 1; !s && id < 10; id++)
+		s = staging_store_find(f->state.store, id);
+	assert_non_null(s);
+	fx_put(f, "b", "newer");
+	staging_supersede(s);
+	staging_put(s);
+	fx_settle(f);
+	fx_stop(f);
+	fake_store_heal(f->oss);
+	fake_store_reset_counts(f->oss);
+	fx_start(f);
+	fx_settle(f);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_PUT), 1);
+	assert_true(fx_holds(f, "b", "newer"));
+	assert_int_equal(staged(f), 0);
+}
+
 /* -- folders ------------------------------------------------------------------- */
 
 static void all_that_is_in_a_folder_goes_with_it(void **state)
@@ -328,6 +360,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_stored_file_is_copied_and_deleted),
+		T(what_a_rename_has_made_void_is_not_sent_after_a_crash),
 		T(an_open_file_goes_up_under_its_new_name),
 		T(a_file_that_was_not_stored_replaces_what_was),
 		T(what_was_replaced_does_not_come_back),
