@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/deadmount.h"
 #include "fs/mount.h"
 #include "util/buf.h"
 #include "util/strnum.h"
@@ -280,20 +281,41 @@ static int set_source(struct options *o, const char *source)
 	return rc;
 }
 
+static int refuse_mountpoint(const char *path, int err)
+{
+	return refuse("mount point %s: %s%s", path, strerror(err),
+		      err == ENOTCONN ? "; a dead mount: unmount it first"
+				      : "");
+}
+
+/* @return 0 or -errno */
+static int look_at(const char *mountpoint, struct stat *st)
+{
+	int rc = stat(mountpoint, st) < 0 ? -errno : 0;
+
+	if (rc != -ENOTCONN)
+		return rc;
+	rc = deadmount_clear(mountpoint);
+	if (rc < 0)
+		return rc;
+	fprintf(stderr,
+		"ackfs: %s: its daemon was gone, and the dead mount is taken away\n",
+		mountpoint);
+	return stat(mountpoint, st) < 0 ? -errno : 0;
+}
+
 static int set_mountpoint(struct options *o, const char *path)
 {
 	struct stat st;
+	int rc;
 
 	o->mountpoint = realpath(path, NULL);
-	if (!o->mountpoint) {
-		fprintf(stderr, "ackfs: mount point %s: %s%s\n", path,
-			strerror(errno),
-			errno == ENOTCONN
-				? "; a dead mount: fusermount3 -u it first"
-				: "");
-		return -EINVAL;
-	}
-	if (stat(o->mountpoint, &st) < 0 || !S_ISDIR(st.st_mode))
+	if (!o->mountpoint)
+		return refuse_mountpoint(path, errno);
+	rc = look_at(o->mountpoint, &st);
+	if (rc < 0)
+		return refuse_mountpoint(path, -rc);
+	if (!S_ISDIR(st.st_mode))
 		return refuse("mount point %s: not a folder", path);
 	return 0;
 }

@@ -158,6 +158,22 @@ background_stop() {
 }
 
 # Mounts are real here, so it is /dev that is another for this one process.
+@test "after a crash the next mount takes the dead one's place" {
+	"$BIN/ackfs" "$BUCKET" "$MNT" -o "config=$W/ackfs.conf" -f 2>>"$W/ackfs.log" 3>&- &
+	local daemon=$!
+	wait_for is_mounted
+	echo x >"$MNT/before"
+	kill -KILL $daemon
+	wait $daemon || true
+	fails stat "$MNT" 2>err
+	grep -q 'not connected' err
+	mount_start
+	is "$(grep -c " $MNT " /proc/self/mounts)" 1
+	is "$(cat "$MNT/before")" x
+	grep -q 'the dead mount is taken away' "$W/ackfs.log"
+	mount_stop
+}
+
 @test "a machine without /dev/fuse" {
 	local rc=0
 	unshare --mount sh -c 'mount -t tmpfs dev /dev && mknod -m 666 /dev/null c 1 3 &&
