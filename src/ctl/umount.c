@@ -154,7 +154,8 @@ static int work(struct umount_run *run)
 {
 	int status;
 
-	run->pidfd = open_daemon(&run->target);
+	if (run->target.inside)
+		run->pidfd = open_daemon(&run->target);
 	status = unmount(run);
 	if (status != CTL_OK || run->lazy || run->pidfd < 0)
 		return status;
@@ -195,10 +196,11 @@ static int find_mount(struct umount_run *run, struct target_ask *ask)
 {
 	int status = target_find(ask, &run->target);
 
-	if (status == CTL_OK && run->target.mount)
-		return CTL_OK;
+	if (status == CTL_OK && run->target.inside && run->target.inside[0])
+		return ctl_fail("%s is no mount point; it lies on %s",
+				ask->path, run->target.mount);
 	if (status == CTL_OK)
-		return CTL_ABSENT;
+		return run->target.mount ? CTL_OK : CTL_ABSENT;
 	if (!target_is_on_mount(ask->path))
 		return status;
 	run->target.mount = str_dup(ask->path);

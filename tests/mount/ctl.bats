@@ -337,9 +337,16 @@ arrived() { # PATH FILE
 	wait_for test -e "$W/ackfs.status"
 	ctl_is 2 status "$MNT"
 	grep -q 'its daemon is gone' err
-	fusermount3 -u -z "$MNT"
+	ctl_is 0 umount "$MNT"
+	is "$(grep -c . err)" 1 "$(cat err)"
 	ctl_is 2 status "$MNT"
 	grep -q 'no ackfs is mounted' err
+}
+
+@test "umount wants the mount point, not what lies below" {
+	ctl_is 3 umount "$D"
+	grep -q "is no mount point; it lies on $MNT" err
+	is_mounted
 }
 
 @test "umount waits until what was closed is stored" {
