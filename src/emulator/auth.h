@@ -19,6 +19,13 @@ int auth_check(struct exchange *x);
 /** Whether an anonymous request may do this. @return 0 or DECIDED */
 int auth_permission(struct exchange *x);
 
+struct credential;
+
+/** The token that was sent (NULL: none) against the key's.
+ *  @return 0 or DECIDED */
+int auth_check_token(struct exchange *x, const struct credential *key,
+		     const char *token);
+
 /** What an Authorization header of a V4 kind holds; empty: not there. */
 struct v4_header {
 	char credential[256];
@@ -45,5 +52,9 @@ struct v4_credential {
 
 /** @return 0 or -EINVAL */
 int v4_credential_parse(const char *text, struct v4_credential *out);
+/** Whether the scope is this server's, and its day that of date.
+ *  @return 0 or DECIDED */
+int auth_check_scope(struct exchange *x, const struct v4_credential *scope,
+		     const char *date);
 
 #endif

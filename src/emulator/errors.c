@@ -199,6 +199,9 @@ static const struct oss_err_info table[OE_COUNT] = {
 	[OE_NOT_MULTIPART] = {400, "RequestIsNotMultiPartContent",
                      "Bucket POST must be of the enclosure-type "
 			      "multipart/form-data.",					    ""             },
+	[OE_FIELD_TOO_LONG] =
+		{400, "FieldItemTooLong",
+		     "A form field, or all their names, are too long.",                          ""             },
 
 	[OE_CB_LENGTH] = {400, "InvalidArgument",
                      "The length of callback exceed max value.",				 "0007-00000001"},

@@ -86,6 +86,7 @@ enum oss_err {
 	OE_MALFORMED_POST,
 	OE_POST_FILES,
 	OE_NOT_MULTIPART,
+	OE_FIELD_TOO_LONG,
 	/* callbacks: parameters */
 	OE_CB_LENGTH,
 	OE_CB_BASE64,

@@ -6,8 +6,10 @@
 #include <string.h>
 #include <strings.h>
 
+/* A field's value, and all fields' names together (protocol 4.2.1). */
 enum {
 	HEADERS_MAX = 8192,
+	NAMES_MAX = 8192,
 	FIELD_MAX = 2 << 20,
 };
 
@@ -28,6 +30,7 @@ struct form {
 	struct buf pending;
 	struct kvs fields;
 	char *name; /* of the part that is being read */
+	size_t names_len;
 	bool has_file;
 	bool is_complete;
 };
@@ -150,6 +153,9 @@ static int start_part(struct form *f, char *headers)
 	f->name = attribute(disposition, "name");
 	if (!f->name)
 		return -EINVAL;
+	f->names_len += strlen(f->name);
+	if (f->names_len > NAMES_MAX)
+		return -EMSGSIZE;
 	if (strcasecmp(f->name, "file") != 0) {
 		f->state = ST_FIELD;
 		return 0;
@@ -209,8 +215,11 @@ static int step_field(struct form *f)
 	char *end = find(f, f->delimiter);
 	AUTO_FREE char *value = NULL;
 
+	if ((end ? (size_t)(end - f->pending.data) : f->pending.len) >
+	    FIELD_MAX)
+		return -EMSGSIZE;
 	if (!end)
-		return f->pending.len > FIELD_MAX ? -EMSGSIZE : 0;
+		return 0;
 	value = strndup(f->pending.data, (size_t)(end - f->pending.data));
 	if (!value || kvs_add(&f->fields, f->name, value) < 0)
 		return -ENOMEM;

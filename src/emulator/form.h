@@ -29,8 +29,8 @@ struct form_events {
 int form_new(const char *content_type, const struct form_events *events,
 	     void *arg, struct form **out);
 void form_free(struct form *f);
-/** @return 0; -EINVAL malformed; -EMSGSIZE a field is too long; or what an
- *  event returned */
+/** @return 0; -EINVAL malformed; -EMSGSIZE a field is too long, or all their
+ *  names; or what an event returned */
 int form_feed(struct form *f, const void *data, size_t len);
 /** Names compare without case. */
 const struct kvs *form_fields(const struct form *f);

@@ -27,41 +27,77 @@ static const char *field(const struct exchange *x, const char *name)
 
 /* ---- signature ---- */
 
-static int sign_form_v4(struct exchange *x, const char *secret, struct buf *out)
-{
-	const char *text = field(x, "x-oss-credential");
-	struct v4_credential c;
-	struct sign_scope scope = {c.date, c.region, c.product};
+/* The fields of the two signatures; what is needed of one is all of it. */
+static const char *const v1_fields[] = {"policy", "OSSAccessKeyId", "Signature",
+					NULL};
+static const char *const v4_fields[] = {
+	"policy",     "x-oss-signature-version", "x-oss-credential",
+	"x-oss-date", "x-oss-signature",         NULL};
 
-	if (!text || v4_credential_parse(text, &c) < 0)
-		return fail(x, OE_AUTH_HEADER);
-	return sign_v4(secret, &scope, field(x, "policy"), out);
+/* And what the policy of a form of version 4 has to repeat (protocol 2.8). */
+static const char *const v4_named[] = {"bucket", "x-oss-signature-version",
+				       "x-oss-credential", "x-oss-date", NULL};
+
+static bool is_v4(const struct exchange *x)
+{
+	return field(x, "x-oss-signature-version") ||
+	       field(x, "x-oss-credential") || field(x, "x-oss-signature");
 }
 
-static int check_form_signature(struct exchange *x, const char *id,
-				const char *sent)
+static int compare(struct exchange *x, const struct buf *ours, const char *sent)
 {
-	AUTO(credential_release) struct credential key = {0};
-	AUTO(buf_release) struct buf ours = BUF_INIT;
-	const char *token = field(x, "x-oss-security-token");
-	int rc = keyring_find(x->em->keys, id, &key);
+	x->auth = AUTH_FORM;
+	return sign_equal(buf_str(ours), sent)
+		       ? 0
+		       : fail_with(x, OE_SIGNATURE_MISMATCH,
+				   "SignatureProvided", sent);
+}
+
+static int find_key(struct exchange *x, const char *id, struct credential *out)
+{
+	int rc = keyring_find(x->em->keys, id, out);
 
 	if (rc == -ENOENT)
 		return fail_with(x, OE_INVALID_ACCESS_KEY_ID, "OSSAccessKeyId",
 				 id);
-	if (!rc && !str_eq(key.token, token))
-		return fail(x, OE_TOKEN_INVALID);
-	if (!rc)
-		rc = field(x, "x-oss-signature-version")
-			     ? sign_form_v4(x, key.secret, &ours)
-			     : sign_v1(key.secret, field(x, "policy"), &ours);
 	if (rc < 0)
-		return rc == DECIDED ? rc : fail_errno(x, rc);
-	x->auth = AUTH_FORM;
-	return sign_equal(buf_str(&ours), sent)
-		       ? 0
-		       : fail_with(x, OE_SIGNATURE_MISMATCH,
-				   "SignatureProvided", sent);
+		return fail_errno(x, rc);
+	return auth_check_token(x, out, field(x, "x-oss-security-token"));
+}
+
+static int check_v1(struct exchange *x)
+{
+	AUTO(credential_release) struct credential key = {0};
+	AUTO(buf_release) struct buf ours = BUF_INIT;
+	int rc = find_key(x, field(x, "OSSAccessKeyId"), &key);
+
+	if (rc)
+		return rc;
+	if (sign_v1(key.secret, field(x, "policy"), &ours) < 0)
+		return fail(x, OE_INTERNAL);
+	return compare(x, &ours, field(x, "Signature"));
+}
+
+static int check_v4(struct exchange *x)
+{
+	AUTO(credential_release) struct credential key = {0};
+	AUTO(buf_release) struct buf ours = BUF_INIT;
+	const char *version = field(x, "x-oss-signature-version");
+	struct v4_credential c;
+	struct sign_scope scope = {c.date, c.region, c.product};
+	int rc;
+
+	if (strcmp(version, "OSS4-HMAC-SHA256") != 0 ||
+	    v4_credential_parse(field(x, "x-oss-credential"), &c) < 0)
+		return fail(x, OE_AUTH_HEADER);
+	rc = auth_check_scope(x, &c, field(x, "x-oss-date"));
+	if (!rc)
+		rc = find_key(x, c.id, &key);
+	if (rc)
+		return rc;
+	if (sign_v4(key.secret, &scope, field(x, "policy"), &ours) < 0)
+		return fail(x, OE_INTERNAL);
+	return compare(x, &ours, field(x, "x-oss-signature"));
 }
 
 static int anonymous_form(struct exchange *x)
@@ -78,23 +114,19 @@ static int anonymous_form(struct exchange *x)
 
 static int check_form_auth(struct exchange *x)
 {
-	struct v4_credential c;
-	const char *v4 = field(x, "x-oss-credential");
-	const char *id = field(x, "OSSAccessKeyId");
-	const char *sig = field(x, "Signature");
-	const char *policy = field(x, "policy");
+	const char *const *needed = is_v4(x) ? v4_fields : v1_fields;
+	bool is_anonymous = !is_v4(x) && !field(x, "policy") &&
+			    !field(x, "OSSAccessKeyId") &&
+			    !field(x, "Signature");
 
-	if (v4 && v4_credential_parse(v4, &c) == 0) {
-		id = c.id;
-		sig = field(x, "x-oss-signature");
-	}
-	if (!id && !sig && !policy)
+	if (is_anonymous)
 		return anonymous_form(x);
-	if (!id || !sig || !policy)
-		return fail_argument(x, OE_INVALID_ARGUMENT,
-				     "Missing Some Required Arguments.",
-				     !policy ? "policy" : "Signature", "");
-	return check_form_signature(x, id, sig);
+	for (; *needed; needed++)
+		if (!field(x, *needed))
+			return fail_argument(x, OE_INVALID_ARGUMENT,
+					     "Missing Some Required Arguments.",
+					     *needed, "");
+	return is_v4(x) ? check_v4(x) : check_v1(x);
 }
 
 /* ---- policy ---- */
@@ -112,6 +144,7 @@ static int fail_policy(struct exchange *x, const char *what, const char *why)
 
 static int check_policy(struct exchange *x, struct policy_range *range)
 {
+	static const char *const none[] = {NULL};
 	const char *policy = field(x, "policy");
 	AUTO_FREE char *why = NULL;
 
@@ -119,7 +152,8 @@ static int check_policy(struct exchange *x, struct policy_range *range)
 	if (!policy)
 		return 0;
 	switch (policy_check(policy, x->req.bucket, form_fields(x->form),
-			     x->now_ms, range, &why)) {
+			     is_v4(x) ? v4_named : none, x->now_ms, range,
+			     &why)) {
 	case 0:
 		return 0;
 	case -ETIME:
@@ -170,11 +204,17 @@ static int take_key(struct exchange *x, const char *filename)
 static bool is_property(const char *name)
 {
 	static const char *const names[] = {
-		"Cache-Control",    "Content-Disposition",
-		"Content-Encoding", "Expires",
-		"x-oss-object-acl", "x-oss-storage-class",
-		"Content-Type",     "x-oss-forbid-overwrite",
-		"Content-MD5",      "x-oss-server-side-encryption",
+		"Cache-Control",
+		"Content-Disposition",
+		"Content-Encoding",
+		"Expires",
+		"Content-Type",
+		"Content-MD5",
+		"x-oss-object-acl",
+		"x-oss-storage-class",
+		"x-oss-forbid-overwrite",
+		"x-oss-server-side-encryption",
+		"x-oss-server-side-encryption-key-id",
 	};
 
 	if (strncasecmp(name, "x-oss-meta-", 11) == 0)
@@ -185,13 +225,37 @@ static bool is_property(const char *name)
 	return false;
 }
 
+/* The request's own headers say nothing about the object: fields do. */
+static void drop_headers(struct exchange *x)
+{
+	struct kvs *l = &x->req.headers;
+	size_t i = 0;
+
+	while (i < l->count) {
+		const char *name = l->items[i].name;
+
+		if (is_property(name) || strncasecmp(name, "x-oss-", 6) == 0) {
+			kvs_remove(l, name); /* the first of that name */
+			i = 0;
+		} else {
+			i++;
+		}
+	}
+}
+
+/* Of the three content types the field x-oss-content-type counts most, then
+ * the file's own. */
 static int take_properties(struct exchange *x, const char *type)
 {
 	const struct kvs *fields = form_fields(x->form);
 	const char *own = field(x, "x-oss-content-type");
+	const char *tagging = field(x, "x-oss-tagging");
 	int rc = 0;
 
-	kvs_remove(&x->req.headers, "Content-Type");
+	if (tagging)
+		return fail_argument(x, OE_INVALID_ARGUMENT, NULL,
+				     "x-oss-tagging", tagging);
+	drop_headers(x);
 	for (size_t i = 0; !rc && i < fields->count; i++)
 		if (is_property(fields->items[i].name))
 			rc = kvs_set(&x->req.headers, fields->items[i].name,
@@ -243,6 +307,8 @@ static int on_data(void *arg, const void *data, size_t len)
 {
 	struct exchange *x = arg;
 
+	if (x->sink.blob.size + len > OBJECT_PUT_MAX)
+		return -EFBIG;
 	return blob_writer_add(&x->sink.blob, data, len);
 }
 
@@ -269,8 +335,10 @@ void post_object_body(struct exchange *x, const void *data, size_t len)
 {
 	int rc = form_feed(x->form, data, len);
 
-	if (rc == -EINVAL || rc == -EMSGSIZE)
+	if (rc == -EINVAL)
 		fail(x, OE_MALFORMED_POST);
+	else if (rc == -EMSGSIZE)
+		fail(x, OE_FIELD_TOO_LONG);
 	else if (rc < 0 && rc != DECIDED)
 		x->sink.err = rc;
 }
@@ -311,6 +379,18 @@ static void reply_form(struct exchange *x, const struct object *o)
 	}
 }
 
+/* After a callback its answer is the form's, unless that is switched. */
+static bool actions_count(struct exchange *x)
+{
+	if (!x->callback)
+		return true;
+	if (!x->em->opt->quirks.form_actions_count || x->reply.status != 200)
+		return false;
+	kvs_remove(&x->reply.headers, "Content-Type");
+	buf_reset(&x->reply.body);
+	return true;
+}
+
 int post_object_finish(struct exchange *x)
 {
 	AUTO(object_putp) struct object *o = NULL;
@@ -330,7 +410,7 @@ int post_object_finish(struct exchange *x)
 		rc = store_upload(x, o, &u);
 	if (!rc)
 		rc = reply_upload(x, o);
-	if (!rc && !x->callback)
+	if (!rc && actions_count(x))
 		reply_form(x, o);
 	return rc;
 }

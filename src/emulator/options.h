@@ -14,7 +14,10 @@
 
 /** What the protocol page marks as unverified; zero is the page's advice. */
 struct quirks {
-	bool empty_url_is_no_callback;  /* else 400 (3.3) */
+	bool empty_url_is_no_callback; /* else 400 (3.3) */
+	bool callback_ways_may_mix;    /* header and query; else 400 (3.2) */
+	bool lone_vars_are_an_error;   /* no callback with them (3.2) */
+	bool odd_fields_are_an_error; /* unknown or twice; else ignored (3.3) */
 	bool unknown_variable_is_empty; /* else 400 (3.4) */
 	bool undefined_var_is_null;     /* in JSON; else "" (3.4) */
 	bool vars_must_be_lower_case;   /* 3.3 */
@@ -23,14 +26,18 @@ struct quirks {
 	bool empty_number_is_nothing;   /* imageInfo in JSON; else null (3.5) */
 	bool escape_non_ascii;          /* \u in JSON bodies (3.5) */
 	bool space_as_plus;             /* in form bodies (3.5) */
+	bool urlencoder_bytes;          /* in form bodies: * and ~ (3.5) */
 	bool crc64_is_number;           /* in JSON bodies (3.4) */
 	bool scalars_are_json;          /* the application's answer (3.8) */
+	bool form_actions_count;        /* after a form's callback (3.9) */
 	bool timeout_is_total;          /* over all URLs; else each (3.9) */
 	bool report_first_failure;      /* of several URLs; else the last */
 	bool no_certificate_check;      /* of https callbacks (3.9) */
 	bool missing_date_is_400;       /* else 403 (2.6) */
 	bool v4_takes_rfc1123_date;     /* in x-oss-date (2.3) */
 	bool no_canonical_request;      /* in V4's mismatch answers (2.7) */
+	bool meta_names_are_free;       /* of the 8 KB (4.1) */
+	bool no_condition_element;      /* in 412's body (4.3) */
 	bool suffix_over_length_is_416; /* with standard behaviour (4.3) */
 	bool refuse_path_style;         /* SecondLevelDomainForbidden (1.2) */
 	bool copy_limit_1g;             /* the 2021 page's limit (4.8) */

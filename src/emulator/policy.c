@@ -12,6 +12,7 @@
 struct context {
 	const char *bucket;
 	const struct kvs *fields;
+	const char *const *named; /* up to a NULL */
 	struct policy_range *range;
 };
 
@@ -111,6 +112,30 @@ static int check_expiration(const json_t *policy, int64_t now_ms)
 	return when <= now_ms ? -ETIME : 0;
 }
 
+static bool names_field(const json_t *cond, const char *name)
+{
+	const char *second = json_string_value(json_array_get(cond, 1));
+
+	if (json_is_object(cond))
+		return json_object_get(cond, name) != NULL;
+	return second && second[0] == '$' && strcmp(second + 1, name) == 0;
+}
+
+static int check_named(const struct context *c, const json_t *list, char **why)
+{
+	for (const char *const *n = c->named; *n; n++) {
+		bool found = false;
+
+		for (size_t i = 0; !found && i < json_array_size(list); i++)
+			found = names_field(json_array_get(list, i), *n);
+		if (!found) {
+			*why = str_printf("there is none for %s", *n);
+			return -EACCES;
+		}
+	}
+	return 0;
+}
+
 static int check_tree(const struct context *c, const json_t *policy,
 		      int64_t now_ms, char **why)
 {
@@ -131,14 +156,14 @@ static int check_tree(const struct context *c, const json_t *policy,
 			return rc;
 		}
 	}
-	return 0;
+	return check_named(c, list, why);
 }
 
 int policy_check(const char *base64, const char *bucket,
-		 const struct kvs *fields, int64_t now_ms,
-		 struct policy_range *range, char **why)
+		 const struct kvs *fields, const char *const *named,
+		 int64_t now_ms, struct policy_range *range, char **why)
 {
-	struct context c = {bucket, fields, range};
+	struct context c = {bucket, fields, named, range};
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	json_t *policy;
 	int rc;

@@ -20,13 +20,14 @@ struct policy_range {
 /**
  * Check everything but the file's length.
  * @param base64  the form's policy field
- * @param fields  the form's fields, key with its file name filled in
+ * @param fields  the form's fields as they were sent
+ * @param named   fields that conditions must name, up to a NULL
  * @param range   what content-length-range asks for
  * @param why     the refused condition or what is wrong, for the message
  * @return 0; -EINVAL not a policy; -EACCES a condition fails; -ETIME expired
  */
 int policy_check(const char *base64, const char *bucket,
-		 const struct kvs *fields, int64_t now_ms,
-		 struct policy_range *range, char **why);
+		 const struct kvs *fields, const char *const *named,
+		 int64_t now_ms, struct policy_range *range, char **why);
 
 #endif

@@ -169,6 +169,7 @@ static const struct {
 
 static void policies_are_checked(void **state)
 {
+	static const char *const none[] = {NULL};
 	AUTO(kvs_release) struct kvs fields = KVS_INIT;
 
 	(void)state;
@@ -180,13 +181,77 @@ static void policies_are_checked(void **state)
 		int got;
 
 		base64_encode(&b, policies[i].json, strlen(policies[i].json));
-		got = policy_check(buf_str(&b), "b", &fields, 1700000000000,
-				   &range, &why);
+		got = policy_check(buf_str(&b), "b", &fields, none,
+				   1700000000000, &range, &why);
 		if (got != policies[i].want)
 			fail_msg("%s: got %d", policies[i].name, got);
 		if (strcmp(policies[i].name, "range") == 0)
 			assert_true(range.min == 1 && range.max == 9);
 	}
+}
+
+static void some_fields_must_be_named(void **state)
+{
+	static const char *const named[] = {"bucket", "x-oss-date", NULL};
+	static const struct {
+		const char *conditions;
+		int want;
+	} cases[] = {
+		{"{\"bucket\":\"b\"},{\"x-oss-date\":\"d\"}",                   0      },
+		{"[\"eq\",\"$bucket\",\"b\"],[\"in\",\"$x-oss-date\",[\"d\"]]",
+		 0								     },
+		{"{\"bucket\":\"b\",\"x-oss-date\":\"d\"}",                     0      },
+		{"{\"bucket\":\"b\"}",					  -EACCES},
+		{"{\"x-oss-date\":\"d\"}",                                      -EACCES},
+		{"{\"bucket\":\"b\"},{\"x-oss-date\":\"e\"}",                   -EACCES},
+		{"{\"bucket\":\"b\"},[\"eq\",\"x-oss-date\",\"d\"]",            -EINVAL},
+	};
+	AUTO(kvs_release) struct kvs fields = KVS_INIT;
+
+	(void)state;
+	kvs_add(&fields, "x-oss-date", "d");
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO(buf_release) struct buf b = BUF_INIT;
+		AUTO_FREE char *why = NULL;
+		AUTO_FREE char *json =
+			str_printf("{" EXPIRES ",\"conditions\":[%s]}",
+				   cases[i].conditions);
+		struct policy_range range;
+		int got;
+
+		base64_encode(&b, json, strlen(json));
+		got = policy_check(buf_str(&b), "b", &fields, named,
+				   1700000000000, &range, &why);
+		if (got != cases[i].want)
+			fail_msg("%s: got %d", cases[i].conditions, got);
+	}
+}
+
+/* Values of more than 2 MB, names of more than 8 KB in all. */
+static void long_fields_are_refused(void **state)
+{
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	AUTO(buf_release) struct buf names = BUF_INIT;
+	struct capture c = {0};
+	struct form *f = NULL;
+
+	(void)state;
+	buf_adds(&value, "--XX\r\nContent-Disposition: form-data; "
+			 "name=\"a\"\r\n\r\n");
+	for (size_t i = 0; i <= (size_t)2 << 20; i++)
+		buf_addc(&value, 'v');
+	buf_adds(&value, "\r\n" END);
+	assert_int_equal(form_new(TYPE, &events, &c, &f), 0);
+	assert_int_equal(feed(f, buf_str(&value), 1 << 16), -EMSGSIZE);
+	form_free(f);
+	for (int i = 0; i < 82; i++)
+		buf_addf(&names,
+			 "--XX\r\nContent-Disposition: form-data; "
+			 "name=\"%0100d\"\r\n\r\n\r\n",
+			 i);
+	assert_int_equal(form_new(TYPE, &events, &c, &f), 0);
+	assert_int_equal(feed(f, buf_str(&names), 1 << 16), -EMSGSIZE);
+	form_free(f);
 }
 
 int main(void)
@@ -196,6 +261,8 @@ int main(void)
 		cmocka_unit_test(unfinished_forms_are_not_complete),
 		cmocka_unit_test(malformed_forms_are_refused),
 		cmocka_unit_test(policies_are_checked),
+		cmocka_unit_test(some_fields_must_be_named),
+		cmocka_unit_test(long_fields_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
