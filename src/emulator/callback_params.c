@@ -158,32 +158,48 @@ static bool is_plain_ascii(const char *text)
 	return true;
 }
 
-/* Without a scheme it is HTTP. */
-static char *with_scheme(const char *text, size_t len, bool *is_https)
+/* Without a scheme it is HTTP; a "://" in the query makes none. */
+static int with_scheme(const char *text, size_t len, struct callback_url *u)
 {
-	*is_https = len >= 8 && strncasecmp(text, "https://", 8) == 0;
-	if (*is_https || (len >= 7 && strncasecmp(text, "http://", 7) == 0))
-		return strndup(text, len);
-	return str_printf("http://%.*s", (int)len, text);
+	const char *colon = memmem(text, len, "://", 3);
+	size_t scheme = colon ? (size_t)(colon - text) : 0;
+
+	if (!colon || memchr(text, '/', scheme) || memchr(text, '?', scheme))
+		u->text = str_printf("http://%.*s", (int)len, text);
+	else
+		u->text = strndup(text, len);
+	if (!u->text)
+		return -ENOMEM;
+	u->is_https = strncasecmp(u->text, "https://", 8) == 0;
+	return u->is_https || strncasecmp(u->text, "http://", 7) == 0 ? 0
+								      : -EINVAL;
+}
+
+/* No IPv6 literal, nothing that would have to be encoded first. */
+static int take_url(struct callback_url *u)
+{
+	CURLU *h = curl_url();
+	int rc = -EINVAL;
+
+	if (!h)
+		return -ENOMEM;
+	if (is_plain_ascii(u->text) &&
+	    curl_url_set(h, CURLUPART_URL, u->text, CURLU_PATH_AS_IS) ==
+		    CURLUE_OK)
+		rc = url_take_parts(h, u);
+	curl_url_cleanup(h);
+	if (!rc && u->host[0] == '[')
+		rc = -EINVAL;
+	return rc;
 }
 
 static int parse_url(struct parse *p, const char *text, size_t len)
 {
 	struct callback_url *u = &p->c->urls[p->c->url_count++];
-	CURLU *h = curl_url();
-	int rc = -EINVAL;
+	int rc = with_scheme(text, len, u);
 
-	u->text = with_scheme(text, len, &u->is_https);
-	if (!h || !u->text) {
-		curl_url_cleanup(h);
-		return -ENOMEM;
-	}
-	if (is_plain_ascii(u->text) && !strchr(u->text, '[') &&
-	    !strstr(u->text + 8, "://") &&
-	    curl_url_set(h, CURLUPART_URL, u->text, CURLU_PATH_AS_IS) ==
-		    CURLUE_OK)
-		rc = url_take_parts(h, u);
-	curl_url_cleanup(h);
+	if (!rc)
+		rc = take_url(u);
 	if (rc == -ENOMEM)
 		return rc;
 	if (rc < 0)
@@ -297,6 +313,29 @@ static int parse_object(struct parse *p, const json_t *j)
 	return rc;
 }
 
+static bool is_known(const char *name)
+{
+	static const char *const names[] = {
+		"callbackUrl",      "callbackHost", "callbackBody",
+		"callbackBodyType", "callbackSNI",  "callbackPolicy",
+		"signatureVersion",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool has_odd_field(json_t *j)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(j, name, value) if (!is_known(name)) return true;
+	return false;
+}
+
 static bool has_no_url(const json_t *j)
 {
 	const char *url = json_string_value(json_object_get(j, "callbackUrl"));
@@ -372,6 +411,7 @@ static int parse_vars(struct parse *p, const char *base64)
 static int parse_callback(struct parse *p, const char *base64, bool *wanted)
 {
 	AUTO(buf_release) struct buf text = BUF_INIT;
+	bool is_strict = p->opt->quirks.odd_fields_are_an_error;
 	json_t *j;
 	int rc;
 
@@ -382,8 +422,9 @@ static int parse_callback(struct parse *p, const char *base64, bool *wanted)
 	if (base64_decode(&text, base64, strlen(base64)) < 0)
 		return bad(p, OE_CB_BASE64);
 	p->json = buf_str(&text);
-	j = json_loadb(buf_str(&text), text.len, 0, NULL);
-	if (!json_is_object(j)) {
+	j = json_loadb(buf_str(&text), text.len,
+		       is_strict ? JSON_REJECT_DUPLICATES : 0, NULL);
+	if (!json_is_object(j) || (is_strict && has_odd_field(j))) {
 		rc = bad(p, OE_CB_JSON);
 	} else if (has_no_url(j) && p->opt->quirks.empty_url_is_no_callback) {
 		*wanted = false;
@@ -435,20 +476,22 @@ int callback_read(struct exchange *x)
 	const char *head_var = kvs_get(&x->req.headers, "x-oss-callback-var");
 	const char *query = request_query(&x->req, "callback");
 	const char *query_var = request_query(&x->req, "callback-var");
+	const char *callback = head ? head : query;
+	const char *vars = head_var ? head_var : query_var;
+	const struct quirks *q = &x->em->opt->quirks;
 
 	if (head && query)
 		return fail_argument(x, OE_CB_BOTH_WAYS, NULL, "callback",
 				     query);
-	if ((head_var && query_var) || (head && query_var) ||
-	    (query && head_var))
+	if ((head_var && query_var) ||
+	    (!q->callback_ways_may_mix &&
+	     ((head && query_var) || (query && head_var))))
 		return fail_argument(x, OE_CB_VAR_BOTH_WAYS, NULL,
 				     "callback-var",
 				     query_var ? query_var : head_var);
-	/* Variables without a callback are ignored. */
-	if (!head && !query)
-		return 0;
-	return read_parameters(x, head ? head : query,
-			       head ? head_var : query_var);
+	if (!callback && vars && q->lone_vars_are_an_error)
+		return fail_argument(x, OE_CB_URL, NULL, "callback-var", vars);
+	return callback ? read_parameters(x, callback, vars) : 0;
 }
 
 int callback_read_form(struct exchange *x, const char *callback,

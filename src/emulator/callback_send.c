@@ -365,6 +365,29 @@ static void set_options(struct transfer *t, const struct emu_options *opt,
 	}
 }
 
+/* Nobody answered in time, or the answer did not end. */
+static void judge_timeout(const struct callback_url *u, int64_t timeout_ms,
+			  struct callback_result *r)
+{
+	if (r->status)
+		failed(r, EC_TIMEOUT, "Cost too long time.");
+	else
+		failed(r, EC_TIMEOUT,
+		       "Error status : -1 %s:%s reply timeout, cost:%lldms, "
+		       "timeout:%lldms (err -4, errno115)",
+		       u->ip, u->port, (long long)timeout_ms,
+		       (long long)timeout_ms);
+}
+
+/* There is no way to it; a refusal is an answer. */
+static bool is_unreachable(const struct transfer *t)
+{
+	long err = 0;
+
+	(void)curl_easy_getinfo(t->curl, CURLINFO_OS_ERRNO, &err);
+	return err == ENETUNREACH || err == EHOSTUNREACH;
+}
+
 static void judge_transfer(const struct emu_options *opt, CURLcode code,
 			   const struct callback_url *u, int64_t timeout_ms,
 			   struct transfer *t)
@@ -377,13 +400,11 @@ static void judge_transfer(const struct emu_options *opt, CURLcode code,
 	}
 	switch ((int)code) {
 	case CURLE_OPERATION_TIMEDOUT:
-		failed(r, EC_TIMEOUT,
-		       "Error status : -1 %s:%s reply timeout, cost:%lldms, "
-		       "timeout:%lldms (err -4, errno115)",
-		       u->ip, u->port, (long long)timeout_ms,
-		       (long long)timeout_ms);
+		judge_timeout(u, timeout_ms, r);
 		return;
-	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_CONNECT:
+		if (!is_unreachable(t))
+			break;
 		failed(r, EC_STATUS,
 		       "Error status : -1.OSS can not connect to your "
 		       "callbackUrl, please check it.");

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "emulator/emulator.h"
 #include "util/clock.h"
 
 static const char *condition(const struct exchange *x, const char *prefix,
@@ -45,6 +46,14 @@ static bool changed_since(const char *date, const struct object *o, bool if_bad)
 	return o->mtime_ms / 1000 > when / 1000;
 }
 
+static int fail_condition(struct exchange *x, const char *which)
+{
+	return x->em->opt->quirks.no_condition_element
+		       ? fail(x, OE_PRECONDITION_FAILED)
+		       : fail_with(x, OE_PRECONDITION_FAILED, "Condition",
+				   which);
+}
+
 int conditions_check(struct exchange *x, const struct object *o,
 		     const char *prefix)
 {
@@ -54,11 +63,9 @@ int conditions_check(struct exchange *x, const struct object *o,
 	const char *unless = condition(x, prefix, "If-Unmodified-Since");
 
 	if (match && !etag_in(match, o->etag))
-		return fail_with(x, OE_PRECONDITION_FAILED, "Condition",
-				 "If-Match");
+		return fail_condition(x, "If-Match");
 	if (unless && changed_since(unless, o, false))
-		return fail_with(x, OE_PRECONDITION_FAILED, "Condition",
-				 "If-Unmodified-Since");
+		return fail_condition(x, "If-Unmodified-Since");
 	if (none && etag_in(none, o->etag))
 		return fail(x, OE_NOT_MODIFIED);
 	if (since && !changed_since(since, o, true))

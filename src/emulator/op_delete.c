@@ -33,7 +33,8 @@ int delete_object_finish(struct exchange *x)
 
 int delete_multiple_begin(struct exchange *x)
 {
-	if (!x->req.has_body)
+	/* Chunks will not do here (protocol 4.7). */
+	if (x->req.content_length < 0)
 		return fail(x, OE_MISSING_CONTENT_LENGTH);
 	return sink_to_memory(x, XML_BODY_MAX);
 }

@@ -68,7 +68,8 @@ static void restore_header(struct exchange *x, const struct object *o)
 			      clock_http_date(when, o->restore_expiry_ms));
 }
 
-/* A link's own headers; length, ETag, MD5 and sum are its target's. */
+/* A link's own headers, of which the sum would be one: there is none then.
+ * Length, ETag and MD5 are its target's. */
 static void object_headers(struct exchange *x, const struct object *link,
 			   const struct object *o)
 {
@@ -87,7 +88,9 @@ static void object_headers(struct exchange *x, const struct object *link,
 	reply_header(x, "Accept-Ranges", "bytes");
 	reply_header(x, "x-oss-object-type", object_type_name(link->type));
 	reply_header(x, "x-oss-storage-class", object_storage_class(link));
-	reply_headerf(x, "x-oss-hash-crc64ecma", "%" PRIu64, o->body->crc);
+	if (link == o)
+		reply_headerf(x, "x-oss-hash-crc64ecma", "%" PRIu64,
+			      o->body->crc);
 	if (*o->content_md5)
 		reply_header(x, "Content-MD5", o->content_md5);
 	if (link->tags.count)

@@ -214,7 +214,6 @@ int put_symlink_finish(struct exchange *x)
 	}
 	reply_status(x, 200);
 	reply_stored(x, o);
-	kvs_remove(&x->reply.headers, "x-oss-hash-crc64ecma");
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "emulator/emulator.h"
 #include "emulator/names.h"
 #include "util/codec.h"
 
@@ -69,7 +70,9 @@ static int add_all_meta(struct exchange *x, struct kvs *headers)
 
 		if (!name)
 			continue;
-		total += strlen(name) + strlen(h->value);
+		total += strlen(h->value);
+		if (!x->em->opt->quirks.meta_names_are_free)
+			total += strlen(name);
 		if (total > OBJECT_META_MAX)
 			return fail(x, OE_META_TOO_LARGE);
 		rc = add_meta(x, headers, name, h->value);

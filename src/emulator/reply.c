@@ -83,6 +83,13 @@ void reply_callback_failed(struct exchange *x, const char *message,
 	error_xml(x, &e, NULL, &x->reply.body);
 }
 
+static const char *resource_type(const struct exchange *x)
+{
+	if (x->req.key)
+		return "Object";
+	return x->req.bucket ? "Bucket" : "Service";
+}
+
 /* What every answer of that kind carries besides. */
 static int usual_elements(struct exchange *x, enum oss_err err, struct kvs *out)
 {
@@ -94,6 +101,12 @@ static int usual_elements(struct exchange *x, enum oss_err err, struct kvs *out)
 		const char *id = request_query(&x->req, "uploadId");
 
 		return kvs_add(out, "UploadId", id ? id : "");
+	}
+	if (err == OE_METHOD_NOT_ALLOWED) {
+		int rc = kvs_add(out, "Method", x->req.method);
+
+		return rc < 0 ? rc
+			      : kvs_add(out, "ResourceType", resource_type(x));
 	}
 	if (err == OE_RESTORE_NOT_SUPPORTED)
 		return kvs_add(out, "Detail",
@@ -211,7 +224,10 @@ void reply_stored(struct exchange *x, const struct object *o)
 	char etag[ETAG_MAX + 4];
 
 	reply_header(x, "ETag", quoted_etag(x, o->etag, etag));
-	reply_headerf(x, "x-oss-hash-crc64ecma", "%" PRIu64, o->body->crc);
+	/* A link has none: its own bytes are no object's. */
+	if (o->type != OBJECT_SYMLINK)
+		reply_headerf(x, "x-oss-hash-crc64ecma", "%" PRIu64,
+			      o->body->crc);
 	if (*o->content_md5)
 		reply_header(x, "Content-MD5", o->content_md5);
 	if (*o->version_id)

@@ -179,6 +179,14 @@ static void json_value(const struct quirks *q, struct buf *out,
 
 /* ---- forms ---- */
 
+/* The bytes that java.net.URLEncoder has another mind of. */
+static const char *urlencoder(const char *p)
+{
+	if (*p == '~')
+		return "%7E";
+	return strncmp(p, "%2A", 3) == 0 ? "*" : NULL;
+}
+
 static void form_value(const struct quirks *q, struct buf *out,
 		       const struct template_var *v)
 {
@@ -190,12 +198,15 @@ static void form_value(const struct quirks *q, struct buf *out,
 	percent_encode(&encoded, v->value, strlen(v->value), PERCENT_ALL);
 	p = buf_str(&encoded);
 	while (*p) {
-		if (q->space_as_plus && strncmp(p, "%20", 3) == 0) {
-			buf_addc(out, '+');
-			p += 3;
-		} else {
-			buf_addc(out, *p++);
-		}
+		const char *other = q->urlencoder_bytes ? urlencoder(p) : NULL;
+
+		if (q->space_as_plus && strncmp(p, "%20", 3) == 0)
+			other = "+";
+		if (other)
+			buf_adds(out, other);
+		else
+			buf_addc(out, *p);
+		p += other && *p == '%' ? 3 : 1;
 	}
 }
 

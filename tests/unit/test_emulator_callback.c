@@ -8,10 +8,12 @@
 #include <netinet/in.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "emulator/callback.h"
 #include "emulator/callback_key.h"
+#include "util/clock.h"
 #include "util/codec.h"
 #include "util/lock.h"
 
@@ -81,6 +83,24 @@ static const struct parse_case parse_cases[] = {
 	 OE_CB_SIGNATURE_VERSION																 },
 	{"version unknown",          "{" U "," B ",\"signatureVersion\":\"9\"}",              NULL,
 	 OE_CB_SIGNATURE_VERSION																 },
+	{"url in the query",
+	 "{\"callbackUrl\":\"127.0.0.1/?next=http://b/[]\"," B "}",                           NULL,
+	 OE_NONE																		 },
+	{"scheme in capitals",
+	 "{\"callbackUrl\":\"HTTPS://127.0.0.1:9/\"," B "}",                                  NULL,                                       OE_NONE                },
+	{"port too large",           "{\"callbackUrl\":\"127.0.0.1:65536\"," B "}",           NULL,
+	 OE_CB_URL																	       },
+	{"no host",                  "{\"callbackUrl\":\"http://?x\"," B "}",                 NULL,                                       OE_CB_URL              },
+	{"version 1.0",              "{" U "," B ",\"signatureVersion\":\"1.0\"}",            NULL,
+	 OE_NONE																		 },
+	{"field twice",              "{" U "," U "," B "}",                                   NULL,                                       OE_NONE                },
+	{"more behind it",           "{" U "," B "} {}",                                      NULL,                                       OE_CB_JSON             },
+	{"base64 of URLs",           "=e30_",						 NULL,                                       OE_CB_BASE64           },
+	{"base64 without padding",   "=e30",						  NULL,                                       OE_CB_BASE64           },
+	{"vars with another prefix", "{" U "," B "}",                                         "{\"y:a\":\"1\"}",
+	 OE_CB_VAR_JSON																	  },
+	{"vars with x: alone",       "{" U "," B "}",                                         "{\"x:\":\"1\"}",
+	 OE_CB_VAR_JSON																	  },
 	{"vars",		     "{" U "," B "}",					 "{\"x:a\":\"1\",\"x:\xe9\x94\xae\":\"2\"}",
 	 OE_NONE																		 },
 	{"vars not base64",          "{" U "," B "}",                                         "=@",                                       OE_CB_VAR_BASE64       },
@@ -131,6 +151,60 @@ static void parameters_are_checked(void **state)
 	}
 }
 
+/* The words and EC codes of protocol 3.9; "" where it has none. */
+static const struct {
+	enum oss_err err;
+	const char *message;
+	const char *ec;
+} words[] = {
+	{OE_CB_BASE64,            "The callback configuration is not base64 encoded.",
+	 "0007-00000002"														  },
+	{OE_CB_JSON,              "The callback configuration is not json format.",
+	 "0007-00000003"														  },
+	{OE_CB_URL,               "The callback url configuration is invalid.",
+	 "0007-00000004"														  },
+	{OE_CB_NO_IP,             "Can not get ip by this host.",							  "0007-00000007"},
+	{OE_CB_PRIVATE,           "Private address is forbidden to callback.",
+	 "0007-00000008"														  },
+	{OE_CB_BODY_EMPTY,        "The callback body is empty.",							   "0007-00000011"},
+	{OE_CB_BODY_INVALID,      "The callback body is invalid.",                                                         "0007-00000010"},
+	{OE_CB_HOST,              "The callback host configuration is invalid.",                                           ""             },
+	{OE_CB_BODY_TYPE,         "The callback body type configuration is invalid.",
+	 "0007-00000012"														  },
+	{OE_CB_BODY_TYPE_UNKNOWN, "The body type of callback is not supported.",
+	 ""															       },
+	{OE_CB_TOO_MANY_URLS,     "The number of callback url exceed max value.",
+	 ""															       },
+	{OE_CB_LENGTH,            "The length of callback exceed max value.",
+	 "0007-00000001"														  },
+	{OE_CB_VAR_LENGTH,        "The length of callback var exceed max value.",                                          ""             },
+	{OE_CB_VAR_BASE64,        "The callback var is not base64 encoded.",
+	 "0007-00000102"														  },
+	{OE_CB_VAR_JSON,          "The callback var is not expecten json.",
+	 "0007-00000103"														  },
+	{OE_CB_SIGNATURE_VERSION, "The callback signature version is invalid.",
+	 ""															       },
+	{OE_CB_BOTH_WAYS,
+	 "Either the callback query string parameter or the x-oss-callback header should be specified, not both.",
+	 "0007-00000027"														  },
+	{OE_CB_VAR_BOTH_WAYS,
+	 "Either the callback-var query string parameter or the x-oss-callback-var header should be specified, not both.",
+	 "0007-00000027"														  },
+};
+
+static void refusals_have_oss_s_words(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		const struct oss_err_info *e = oss_err_info(words[i].err);
+
+		assert_int_equal(e->status, 400);
+		assert_string_equal(e->code, "InvalidArgument");
+		assert_string_equal(e->message, words[i].message);
+		assert_string_equal(e->ec, words[i].ec);
+	}
+}
+
 static void switches_change_the_checks(void **state)
 {
 	AUTO(callback_freep) struct callback *c = NULL;
@@ -149,6 +223,11 @@ static void switches_change_the_checks(void **state)
 	opt.quirks.vars_must_be_lower_case = true;
 	assert_int_equal(parse(&opt, "{" U "," B "}", "{\"x:A\":\"\"}", &upper),
 			 OE_CB_VAR_JSON);
+	opt.quirks.odd_fields_are_an_error = true;
+	assert_int_equal(parse(&opt, "{" U "," B ",\"a\":1}", NULL, &upper),
+			 OE_CB_JSON);
+	assert_int_equal(parse(&opt, "{" U "," U "," B "}", NULL, &upper),
+			 OE_CB_JSON);
 }
 
 static void private_addresses_can_be_forbidden(void **state)
@@ -276,12 +355,20 @@ static void answers_are_judged(void **state)
 
 /* ---- an application to call ---- */
 
+enum manner {
+	PLAIN,
+	CHUNKED, /* without Content-Length */
+	ENDLESS, /* the headers come, the body does not */
+};
+
 struct app {
 	struct MHD_Daemon *daemon;
+	atomic_bool stopped;
 	uint16_t port;
 	struct lock lock; /* guards everything below */
 	int status;
 	const char *answer; /* NULL: do not answer in time */
+	enum manner manner;
 	const char *location;
 	struct MHD_Connection *hung; /* waits for its answer */
 	int calls;
@@ -311,11 +398,51 @@ static void *keep_target(void *cls, const char *uri,
 	return NULL;
 }
 
+static ssize_t read_answer(void *arg, uint64_t pos, char *to, size_t max)
+{
+	size_t len = strlen(arg);
+
+	if (pos >= len)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	len -= (size_t)pos;
+	if (len > max)
+		len = max;
+	memcpy(to, (char *)arg + pos, len);
+	return (ssize_t)len;
+}
+
+static ssize_t read_never(void *arg, uint64_t pos, char *to, size_t max)
+{
+	struct app *app = arg;
+
+	(void)pos;
+	(void)to;
+	(void)max;
+	return atomic_load(&app->stopped) ? MHD_CONTENT_READER_END_WITH_ERROR
+					  : 0;
+}
+
+static struct MHD_Response *make_answer(struct app *app)
+{
+	char *text = (char *)(uintptr_t)app->answer;
+
+	switch (app->manner) {
+	case CHUNKED:
+		return MHD_create_response_from_callback(
+			MHD_SIZE_UNKNOWN, 64, read_answer, text, NULL);
+	case ENDLESS:
+		return MHD_create_response_from_callback(2, 64, read_never, app,
+							 NULL);
+	case PLAIN:
+		break;
+	}
+	return MHD_create_response_from_buffer(strlen(text), text,
+					       MHD_RESPMEM_PERSISTENT);
+}
+
 static enum MHD_Result answer(struct app *app, struct MHD_Connection *conn)
 {
-	struct MHD_Response *r = MHD_create_response_from_buffer(
-		strlen(app->answer), (void *)(uintptr_t)app->answer,
-		MHD_RESPMEM_PERSISTENT);
+	struct MHD_Response *r = make_answer(app);
 	enum MHD_Result rc;
 
 	MHD_add_response_header(r, "Content-Type", "application/json");
@@ -395,6 +522,7 @@ static void app_stop(struct app *app)
 {
 	lock_acquire(&app->lock);
 	app->answer = "{}";
+	atomic_store(&app->stopped, true);
 	if (app->hung)
 		MHD_resume_connection(app->hung);
 	lock_release(&app->lock);
@@ -481,6 +609,7 @@ static void application_gets_the_body_and_its_answer_comes_back(void **state)
 		header_of("x-oss-callback-var", "{\"x:v\":\"1 2\"}");
 	AUTO(answer_release) struct answer a;
 	const struct kvs *h;
+	int64_t when;
 	AUTO_FREE char *host = str_printf("127.0.0.1:%u", f->app.port);
 
 	emu_expect(&f->emu, "PUT", "/bucket/d/k", H(cb, var), "hi oss", 200,
@@ -500,6 +629,15 @@ static void application_gets_the_body_and_its_answer_comes_back(void **state)
 	assert_string_equal(kvs_get(h, "Content-Type"),
 			    "application/x-www-form-urlencoded");
 	assert_string_equal(kvs_get(h, "User-Agent"), "aliyun-oss-callback");
+	assert_string_equal(kvs_get(h, "Connection"), "close");
+	assert_string_equal(kvs_get(h, "Content-Length"), "54");
+	assert_string_equal(kvs_get(h, "Content-MD5"),
+			    "mamnZ1Tdqzpi1EiduxsWiw==");
+	assert_int_equal(clock_parse_http_date(kvs_get(h, "Date"), &when), 0);
+	assert_non_null(kvs_get(h, "x-oss-owner"));
+	assert_string_equal(kvs_get(h, "x-oss-requester"),
+			    kvs_get(h, "x-oss-owner"));
+	assert_int_equal(strlen(kvs_get(h, "x-oss-request-id")), 24);
 	assert_string_equal(kvs_get(h, "x-oss-bucket"), "bucket");
 	assert_string_equal(kvs_get(h, "x-oss-tag"), "CALLBACK");
 	assert_string_equal(kvs_get(h, "x-oss-signature-version"), "1.0");
@@ -531,7 +669,7 @@ static bool verify(const char *pem, const char *text, const char *base64)
 static void signature_covers_decoded_path_query_and_body(void **state)
 {
 	struct fixture *f = *state;
-	AUTO_FREE char *cb = form_callback(f, "/a%2Fb%20c?d=%20e&f");
+	AUTO_FREE char *cb = form_callback(f, "/a%2Fb%20c+/./%c3%A9?d=%20e&f");
 	AUTO_FREE char *text = NULL;
 	AUTO(buf_release) struct buf url = BUF_INIT;
 	const char *pem = callback_key_pem(f->emu.em->key);
@@ -540,7 +678,10 @@ static void signature_covers_decoded_path_query_and_body(void **state)
 
 	emu_do(&f->emu, "PUT", "/bucket/k", H(cb), "x", 200);
 	auth = kvs_get(&seen(f)->headers, "Authorization");
-	text = str_printf("/a/b c?d=%%20e&f\n%s", buf_str(&seen(f)->body));
+	/* The target goes as it is configured; a '+' in a path is one. */
+	assert_string_equal(seen(f)->target, "/a%2Fb%20c+/./%c3%A9?d=%20e&f");
+	text = str_printf("/a/b c+/./\xc3\xa9?d=%%20e&f\n%s",
+			  buf_str(&seen(f)->body));
 	assert_true(verify(pem, text, auth));
 	text[1] = 'z';
 	assert_false(verify(pem, text, auth));
@@ -609,6 +750,15 @@ static void query_form_works_and_mixing_does_not(void **state)
 	/* Variables without a callback are ignored. */
 	emu_do(&f->emu, "PUT", "/bucket/k", H(var), "x", 200);
 	assert_int_equal(seen(f)->calls, 1);
+	f->emu.opt.quirks.lone_vars_are_an_error = true;
+	emu_fails(&f->emu, "PUT", "/bucket/k", H(var), "x", 400,
+		  "InvalidArgument");
+	f->emu.opt.quirks.callback_ways_may_mix = true;
+	emu_do(&f->emu, "PUT", buf_str(&target), H(var), "x", 200);
+	assert_non_null(strstr(buf_str(&seen(f)->body), "v=7"));
+	assert_int_equal(seen(f)->calls, 2);
+	emu_fails(&f->emu, "PUT", buf_str(&target), H(cb), "x", 400,
+		  "InvalidArgument");
 }
 
 static void bad_parameters_store_nothing(void **state)
@@ -629,6 +779,110 @@ static void bad_parameters_store_nothing(void **state)
 	assert_string_equal(answer_header(&a, "x-oss-ec"), "0007-00000011");
 	emu_fails(&f->emu, "GET", "/bucket/k", NULL, NULL, 404, "NoSuchKey");
 	assert_int_equal(seen(f)->calls, 0);
+}
+
+static char *start_upload(struct fixture *f)
+{
+	AUTO(answer_release) struct answer a;
+	AUTO_FREE char *id = NULL;
+	AUTO_FREE char *part = NULL;
+
+	emu_expect(&f->emu, "POST", "/bucket/k?uploads", NULL, NULL, 200, &a);
+	id = answer_element(&a, "UploadId", 0);
+	part = str_printf("/bucket/k?partNumber=1&uploadId=%s", id);
+	emu_do(&f->emu, "PUT", part, NULL, "hi oss", 200);
+	return str_printf("/bucket/k?uploadId=%s", id);
+}
+
+/* A refused one leaves the upload; a failed callback uses it up. */
+static void complete_is_refused_or_done(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_FREE char *target = start_upload(f);
+	AUTO_FREE char *bad =
+		header_of("x-oss-callback",
+			  "{\"callbackUrl\":\"127.0.0.1:%u\"}", f->app.port);
+	AUTO_FREE char *good = form_callback(f, "/");
+
+	emu_fails(&f->emu, "POST", target, H("x-oss-complete-all: yes", bad),
+		  NULL, 400, "InvalidArgument");
+	emu_fails(&f->emu, "GET", "/bucket/k", NULL, NULL, 404, "NoSuchKey");
+	app_answers(f, 500, "{}");
+	emu_fails(&f->emu, "POST", target, H("x-oss-complete-all: yes", good),
+		  NULL, 203, "CallbackFailed");
+	emu_do(&f->emu, "GET", "/bucket/k", NULL, NULL, 200);
+	emu_fails(&f->emu, "POST", target, H("x-oss-complete-all: yes", good),
+		  NULL, 404, "NoSuchUpload");
+	assert_int_equal(seen(f)->calls, 1);
+}
+
+static void uploads_that_fail_make_no_callback(void **state)
+{
+	static const struct {
+		const char *target;
+		const char *header;
+		int status;
+		const char *code;
+	} cases[] = {
+		{"/bucket/k",     "Content-MD5: 1B2M2Y8AsgTpgAmY7PhCfg==", 400,
+		 "InvalidDigest"							      },
+		{"/bucket/k",     "x-oss-hash-crc64ecma: 1",               400, "InvalidCRC64"},
+		{"/bucket/k",     "x-oss-storage-class: Gold",             400,
+		 "InvalidArgument"							    },
+		{"/bucket/there", "x-oss-forbid-overwrite: true",          409,
+		 "FileAlreadyExists"							  },
+		{"/none/k",       "x-oss-meta-a: 1",                       404, "NoSuchBucket"},
+	};
+	struct fixture *f = *state;
+	AUTO_FREE char *cb = form_callback(f, "/");
+
+	emu_do(&f->emu, "PUT", "/bucket/there", NULL, "x", 200);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		emu_fails(&f->emu, "PUT", cases[i].target,
+			  H(cb, cases[i].header), "x", cases[i].status,
+			  cases[i].code);
+	assert_int_equal(seen(f)->calls, 0);
+}
+
+static void every_variable_has_its_value(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_FREE char *cb = header_of(
+		"x-oss-callback",
+		"{\"callbackUrl\":\"127.0.0.1:%u\",\"callbackBody\":\""
+		"${bucket}|${object}|${etag}|${size}|${mimeType}|"
+		"${imageInfo.height}|${imageInfo.width}|${imageInfo.format}|"
+		"${crc64}|${contentMd5}|${vpcId}|${clientIp}|${operation}|"
+		"${reqId}\"}",
+		f->app.port);
+	AUTO_FREE char *json = header_of(
+		"x-oss-callback",
+		"{\"callbackUrl\":\"127.0.0.1:%u\",\"callbackBodyType\":"
+		"\"application/json\",\"callbackBody\":\"[${crc64},"
+		"${contentMd5},${operation}]\"}",
+		f->app.port);
+	AUTO_FREE char *want = NULL;
+	AUTO_FREE char *target = NULL;
+
+	emu_do(&f->emu, "PUT", "/bucket/d/k", H(cb, "Content-Type: a/b"),
+	       "hi oss", 200);
+	want = str_printf("bucket|d%%2Fk|B22E0DC370A7F7067FACF5F75D7FA385|6|"
+			  "a%%2Fb||||8707180448768400016|"
+			  "si4Nw3Cn9wZ%%2FrPX3XX%%2BjhQ%%3D%%3D||127.0.0.1|"
+			  "PutObject|%s",
+			  kvs_get(&seen(f)->headers, "x-oss-request-id"));
+	assert_string_equal(buf_str(&seen(f)->body), want);
+	target = start_upload(f);
+	emu_do(&f->emu, "POST", target, H("x-oss-complete-all: yes", json),
+	       NULL, 200);
+	assert_string_equal(buf_str(&seen(f)->body),
+			    "[\"8707180448768400016\",\"\","
+			    "\"CompleteMultipartUpload\"]");
+	f->emu.opt.quirks.crc64_is_number = true;
+	emu_do(&f->emu, "PUT", "/bucket/k", H(json), "hi oss", 200);
+	assert_string_equal(buf_str(&seen(f)->body),
+			    "[8707180448768400016,"
+			    "\"si4Nw3Cn9wZ/rPX3XX+jhQ==\",\"PutObject\"]");
 }
 
 static void failed_callbacks_answer_203_and_keep_the_object(void **state)
@@ -687,6 +941,70 @@ static void silence_is_a_timeout(void **state)
 	message = answer_element(&a, "Message", 0);
 	assert_non_null(strstr(message, "reply timeout"));
 	assert_string_equal(answer_header(&a, "x-oss-ec"), "0007-00000202");
+}
+
+static char *message_of_203(struct fixture *f, const char *cb, const char *ec)
+{
+	AUTO(answer_release) struct answer a;
+
+	emu_expect(&f->emu, "PUT", "/bucket/k", H(cb), "x", 203, &a);
+	assert_string_equal(a.code, "CallbackFailed");
+	if (ec)
+		assert_string_equal(answer_header(&a, "x-oss-ec"), ec);
+	return answer_element(&a, "Message", 0);
+}
+
+static void an_answer_has_a_length_and_an_end(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_FREE char *cb = form_callback(f, "/");
+	AUTO_FREE char *chunked = NULL;
+	AUTO_FREE char *endless = NULL;
+
+	f->app.manner = CHUNKED;
+	chunked = message_of_203(f, cb, NULL);
+	assert_string_equal(
+		chunked,
+		"Error Status : 400.User server missing content-length.");
+	f->app.manner = ENDLESS;
+	f->emu.opt.callback_timeout_ms = 200;
+	endless = message_of_203(f, cb, "0007-00000202");
+	assert_string_equal(endless, "Cost too long time.");
+}
+
+/* No route leads to the broadcast address. */
+static void an_unreachable_address_is_not_a_refusal(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_FREE char *cb =
+		header_of("x-oss-callback",
+			  "{\"callbackUrl\":\"%s:9/\",\"callbackBody\":\"x\"}",
+			  "255.255.255.255");
+	AUTO_FREE char *message = message_of_203(f, cb, "0007-00000203");
+
+	assert_string_equal(message,
+			    "Error status : -1.OSS can not connect to your "
+			    "callbackUrl, please check it.");
+}
+
+static void each_address_has_its_own_time(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_FREE char *cb =
+		header_of("x-oss-callback",
+			  "{\"callbackUrl\":\"127.0.0.1:%u/1;127.0.0.1:%u/2;"
+			  "127.0.0.1:%u/3\",\"callbackBody\":\"x\"}",
+			  f->app.port, f->app.port, f->app.port);
+	AUTO_FREE char *each = NULL;
+	AUTO_FREE char *total = NULL;
+
+	f->app.manner = ENDLESS;
+	f->emu.opt.callback_timeout_ms = 200;
+	each = message_of_203(f, cb, "0007-00000202");
+	assert_int_equal(seen(f)->calls, 3);
+	f->emu.opt.quirks.timeout_is_total = true;
+	total = message_of_203(f, cb, "0007-00000202");
+	assert_in_range(seen(f)->calls, 4, 5);
 }
 
 static uint16_t unused_port(void)
@@ -774,6 +1092,54 @@ static void complete_makes_one_and_its_xml_is_replaced(void **state)
 	assert_int_equal(seen(f)->calls, 1);
 }
 
+/* "--XX" and so on, with that callback and a variable. */
+static void make_form(struct buf *form, const char *callback)
+{
+	static const char part[] =
+		"--XX\r\nContent-Disposition: form-data; name=\"%s\"%s\r\n\r\n"
+		"%s\r\n";
+
+	buf_addf(form, part, "key", "", "k");
+	buf_addf(form, part, "callback", "", strchr(callback, ' ') + 1);
+	buf_addf(form, part, "x:v", "", "1 2");
+	buf_addf(form, part, "success_action_status", "", "201");
+	buf_addf(form, part, "file", "; filename=\"f\"", "hi oss");
+	buf_adds(form, "--XX--\r\n");
+}
+
+static void a_form_s_callback_answers_it(void **state)
+{
+	struct fixture *f = *state;
+	const char *type = "Content-Type: multipart/form-data; boundary=XX";
+	AUTO_FREE char *cb = form_callback(f, "/");
+	AUTO_FREE char *bad = header_of("x-oss-callback", "{}");
+	AUTO(buf_release) struct buf form = BUF_INIT;
+	AUTO(buf_release) struct buf bad_form = BUF_INIT;
+	AUTO(answer_release) struct answer a;
+	AUTO(answer_release) struct answer b;
+
+	make_form(&bad_form, bad);
+	emu_fails(&f->emu, "POST", "/bucket", H(type), buf_str(&bad_form), 400,
+		  "InvalidArgument");
+	emu_fails(&f->emu, "GET", "/bucket/k", NULL, NULL, 404, "NoSuchKey");
+	make_form(&form, cb);
+	emu_expect(&f->emu, "POST", "/bucket", H(type), buf_str(&form), 200,
+		   &a);
+	assert_string_equal(buf_str(&a.body), "{\"Status\":\"OK\"}");
+	assert_string_equal(buf_str(&seen(f)->body),
+			    "bucket=bucket&object=k&size=6&v=1%202&"
+			    "op=PostObject");
+	f->emu.opt.quirks.form_actions_count = true;
+	emu_expect(&f->emu, "POST", "/bucket", H(type), buf_str(&form), 201,
+		   &b);
+	assert_string_equal(answer_header(&b, "Content-Type"),
+			    "application/xml");
+	assert_non_null(strstr(buf_str(&b.body), "<Key>k</Key>"));
+	app_answers(f, 500, "{}");
+	emu_fails(&f->emu, "POST", "/bucket", H(type), buf_str(&form), 203,
+		  "CallbackFailed");
+}
+
 static void unreadable_image_fails_the_callback(void **state)
 {
 	struct fixture *f = *state;
@@ -834,6 +1200,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parameters_are_checked),
+		cmocka_unit_test(refusals_have_oss_s_words),
 		cmocka_unit_test(switches_change_the_checks),
 		cmocka_unit_test(private_addresses_can_be_forbidden),
 		cmocka_unit_test(five_kilobytes_are_the_limit),
@@ -844,11 +1211,18 @@ int main(void)
 		T(json_type_and_host_are_used),
 		T(query_form_works_and_mixing_does_not),
 		T(bad_parameters_store_nothing),
+		T(complete_is_refused_or_done),
+		T(uploads_that_fail_make_no_callback),
+		T(every_variable_has_its_value),
 		T(failed_callbacks_answer_203_and_keep_the_object),
+		T(an_answer_has_a_length_and_an_end),
+		T(an_unreachable_address_is_not_a_refusal),
+		T(each_address_has_its_own_time),
 		T(silence_is_a_timeout),
 		T(addresses_are_tried_in_order),
 		T(other_operations_make_none),
 		T(complete_makes_one_and_its_xml_is_replaced),
+		T(a_form_s_callback_answers_it),
 		T(unreadable_image_fails_the_callback),
 		T(faults_speak_for_the_application),
 	};
