@@ -201,6 +201,52 @@ static void v4_vectors_give_their_signatures(void **state)
 	json_decref(root);
 }
 
+/* The parameters of protocol 2.1, to the last one. */
+static const char signed_names[] =
+	"acl uploads uploadId partNumber append position tagging objectMeta "
+	"symlink restore delete versionId sequential security-token "
+	"callback callback-var continuation-token response-content-type "
+	"response-content-language response-expires response-cache-control "
+	"response-content-disposition response-content-encoding bucketInfo "
+	"location stat versions versioning regionList cloudboxes "
+	"x-oss-process x-oss-traffic-limit x-oss-request-payer x-oss-ac-any "
+	"x-oss-any cors logging website referer lifecycle cname encryption "
+	"policy policyStatus requestPayment inventory inventoryId worm "
+	"wormId wormExtend replication replicationProgress "
+	"replicationLocation rtc transferAcceleration metaQuery "
+	"resourceGroup accessPoint accessPointPolicy publicAccessBlock "
+	"httpsConfig bucketArchiveDirectRead redundancyTransition "
+	"responseHeader qos qosInfo requesterQosInfo qosRequester "
+	"resourcePool resourcePoolInfo resourcePoolBuckets asyncFetch "
+	"withHashContext objectInfo link group seal img style styleName "
+	"processConfiguration live status vod comp startTime endTime udf "
+	"udfName udfImage udfId udfImageDesc udfApplication "
+	"udfApplicationLog vpcip vip";
+
+static const char unsigned_names[] =
+	"list-type prefix delimiter marker max-keys start-after fetch-owner "
+	"encoding-type key-marker upload-id-marker max-uploads max-parts "
+	"part-number-marker version-id-marker ACL uploadid X-OSS-PROCESS a";
+
+static void check_names(const char *list, bool want)
+{
+	while (*list) {
+		size_t len = strcspn(list, " ");
+		AUTO_FREE char *name = strndup(list, len);
+
+		if (sign_v1_is_subresource(name) != want)
+			fail_msg("%s: signed is not %d", name, want);
+		list += len + (list[len] == ' ');
+	}
+}
+
+static void version_1_signs_the_parameters_of_the_page(void **state)
+{
+	(void)state;
+	check_names(signed_names, true);
+	check_names(unsigned_names, false);
+}
+
 /* ---- through a request ---- */
 
 static void add_key(struct emu *e, const char *id, const char *secret,
@@ -284,8 +330,8 @@ static const char *token_of(const json_t *v)
 }
 
 /* The vector as a request; `spoil` changes one byte of its path. */
-static void send_vector(struct emu *e, const json_t *v, bool spoil,
-			struct answer *a)
+static void send_vector_at(struct emu *e, const json_t *v, int64_t now_ms,
+			   bool spoil, struct answer *a)
 {
 	AUTO(buf_release) struct buf target = BUF_INIT;
 	char *lines[32];
@@ -299,11 +345,17 @@ static void send_vector(struct emu *e, const json_t *v, bool spoil,
 		target.data[2] = target.data[2] == 'q' ? 'r' : 'q';
 	add_key(e, test_json_str(v, "access_key_id"),
 		test_json_str(v, "access_key_secret"), token_of(v));
-	set_clock(e, signed_at(v));
+	set_clock(e, now_ms);
 	emu_request(e, test_json_str(v, "method"), buf_str(&target),
 		    (const char *const *)(uintptr_t)lines, NULL, 0, a);
 	for (size_t i = 0; i < n; i++)
 		free(lines[i]);
+}
+
+static void send_vector(struct emu *e, const json_t *v, bool spoil,
+			struct answer *a)
+{
+	send_vector_at(e, v, signed_at(v), spoil, a);
 }
 
 static bool is_for_this_server(const json_t *v)
@@ -504,6 +556,11 @@ static void mismatch_shows_the_string_to_sign(void **state)
 	assert_memory_equal(bytes, "47 45 54 0A", 11);
 	assert_string_equal(v4.code, "SignatureDoesNotMatch");
 	assert_non_null(strstr(buf_str(&v4.body), "<CanonicalRequest>GET"));
+	e.opt.quirks.no_canonical_request = true;
+	answer_release(&v4);
+	send_v4(&e, &s, &v4);
+	assert_string_equal(v4.code, "SignatureDoesNotMatch");
+	assert_null(strstr(buf_str(&v4.body), "<CanonicalRequest>"));
 	emu_close(&e);
 }
 
@@ -664,25 +721,42 @@ static void signed_urls_expire_before_their_signature_counts(void **state)
 	emu_close(&e);
 }
 
-static void anonymous_requests_need_a_public_acl(void **state)
+/* A URL of version 4 is good for as long as it says. */
+static void signed_urls_of_version_4_expire(void **state)
 {
+	json_t *root = test_vectors("v4.json");
+	const json_t *list = json_object_get(root, "vectors");
+	static const struct {
+		int64_t after_ms;
+		const char *code;
+	} cases[] = {
+		{598000,  "MissingContentLength"},
+		{600000,  "AccessDenied"        },
+		{-840000, "MissingContentLength"},
+		{-960000, "RequestTimeTooSkewed"},
+	};
+	int seen = 0;
 	struct emu e;
+	const json_t *v;
+	size_t i;
 
 	(void)state;
 	emu_open(&e);
-	emu_do(&e, "PUT", "/bucket/k", NULL, "x", 200);
-	e.opt.anonymous = false;
-	emu_fails(&e, "GET", "/bucket/k", NULL, NULL, 403, "AccessDenied");
-	emu_fails(&e, "GET", "/bucket", NULL, NULL, 403, "AccessDenied");
-	emu_fails(&e, "GET", "/", NULL, NULL, 403, "AccessDenied");
-	e.opt.anonymous = true;
-	emu_do(&e, "PUT", "/bucket?acl",
-	       (const char *[]){"x-oss-acl: public-read", NULL}, NULL, 200);
-	e.opt.anonymous = false;
-	emu_do(&e, "GET", "/bucket/k", NULL, NULL, 200);
-	emu_fails(&e, "PUT", "/bucket/k", NULL, "y", 403, "AccessDenied");
-	emu_fails(&e, "GET", "/bucket/k?response-content-type=a", NULL, NULL,
-		  400, "InvalidRequest");
+	json_array_foreach(list, i, v)
+	{
+		if (!is_presigned(v) || !is_for_this_server(v))
+			continue;
+		for (size_t k = 0; k < ARRAY_LEN(cases); k++) {
+			AUTO(answer_release) struct answer a = {0};
+
+			send_vector_at(&e, v, signed_at(v) + cases[k].after_ms,
+				       false, &a);
+			same(test_json_str(v, "name"), a.code, cases[k].code);
+		}
+		seen++;
+	}
+	assert_true(seen >= 3);
+	json_decref(root);
 	emu_close(&e);
 }
 
@@ -691,6 +765,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(v1_vectors_give_their_signatures),
 		cmocka_unit_test(v4_vectors_give_their_signatures),
+		cmocka_unit_test(version_1_signs_the_parameters_of_the_page),
 		cmocka_unit_test(
 			vectors_are_accepted_and_one_changed_byte_is_not),
 		cmocka_unit_test(clock_skew_is_refused_in_both_directions),
@@ -703,7 +778,7 @@ int main(void)
 		cmocka_unit_test(malformed_headers_have_their_ec),
 		cmocka_unit_test(
 			signed_urls_expire_before_their_signature_counts),
-		cmocka_unit_test(anonymous_requests_need_a_public_acl),
+		cmocka_unit_test(signed_urls_of_version_4_expire),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
