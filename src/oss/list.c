@@ -14,6 +14,9 @@ enum {
 	PAGE_KEYS = 1000,
 	/* 1,000 keys of 1,023 bytes, three characters each, and the rest. */
 	PAGE_BYTES_MAX = 8 << 20,
+	DELETE_BYTES_MAX = 2 << 20, /* what OSS takes (4.7) */
+	/* One more key: each byte may become six, as &quot;. */
+	DELETE_KEY_BYTES = 6 * OSS_KEY_MAX + 64,
 };
 
 /* ---- ListObjectsV2 ----------------------------------------------------- */
@@ -115,6 +118,8 @@ static int delete_body(const struct deletion *d, struct buf *xml)
 	for (size_t i = 0; i < d->count; i++) {
 		if (d->done[i] || xml_cannot_hold(d->keys[i]))
 			continue;
+		if (xml->len + DELETE_KEY_BYTES > DELETE_BYTES_MAX)
+			break; /* the next round's */
 		buf_adds(xml, "<Object><Key>");
 		xml_escape(xml, d->keys[i]);
 		buf_adds(xml, "</Key></Object>");
@@ -141,7 +146,7 @@ static int delete_headers(const struct buf *xml, struct kvs *headers)
 	return rc;
 }
 
-/* One request for all that is left. */
+/* One request for all that is left, or as much of it as one takes. */
 static int delete_round(struct oss_client *c, struct deletion *d,
 			const struct oss_ctl *ctl, struct oss_reply *reply)
 {

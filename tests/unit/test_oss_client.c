@@ -809,6 +809,30 @@ static void a_whole_answer_to_a_range_is_cut_to_it(void **state)
 	env_close(&e);
 }
 
+/* Of a link OSS sends the target's bytes, but the link's other headers. */
+static void a_link_is_not_judged_by_its_sum(void **state)
+{
+	static const struct script_step steps[] = {
+		STEP(.status = 200,
+		     .headers = ETAG WRONG_CRC "x-oss-object-type: Symlink\r\n",
+		     .body = "123456789"),
+		STEP(.status = 200,
+		     .headers = ETAG WRONG_CRC "x-oss-object-type: Normal\r\n",
+		     .body = "123456789"),
+	};
+	struct sink s = {.error = 0};
+	struct env e;
+
+	(void)state;
+	env_open(&e, steps, ARRAY_LEN(steps));
+	assert_int_equal(get_range(&e, 0, 0, &s, NULL), 0);
+	assert_string_equal(buf_str(&s.got), "123456789");
+	assert_int_equal(get_range(&e, 0, 0, &s, NULL), -EIO);
+	assert_string_equal(e.reply.code, "CrcMismatch");
+	buf_release(&s.got);
+	env_close(&e);
+}
+
 static void less_than_asked_for_is_completed(void **state)
 {
 	static const struct script_step steps[] = {
@@ -1019,6 +1043,56 @@ static void what_a_mass_deletion_left_is_deleted_too(void **state)
 			       "<Key>a</Key></Object><Object><Key>b&amp;"));
 	assert_null(strstr(http_script_request(e.server, 2)->body, "b&amp;"));
 	assert_false(failed[0] || failed[1] || failed[2]);
+	env_close(&e);
+}
+
+static void deleted_keys(struct buf *out, char *const *keys, size_t from,
+			 size_t to)
+{
+	buf_adds(out, "<DeleteResult>");
+	for (size_t i = from; i < to; i++) {
+		buf_adds(out, "<Deleted><Key>");
+		buf_adds(out, keys[i]);
+		buf_adds(out, "</Key></Deleted>");
+	}
+	buf_adds(out, "</DeleteResult>");
+}
+
+/* OSS takes 2 MB of XML; a quotation mark needs six bytes of it. */
+static void a_large_mass_deletion_goes_in_pieces(void **state)
+{
+	enum { COUNT = 450, FIRST = 300 };
+	AUTO(buf_release) struct buf first = BUF_INIT;
+	AUTO(buf_release) struct buf second = BUF_INIT;
+	struct script_step steps[] = {STEP(.status = 200), STEP(.status = 200)};
+	const struct script_request *r;
+	char *keys[COUNT];
+	struct env e;
+
+	(void)state;
+	for (int i = 0; i < COUNT; i++) {
+		keys[i] = str_printf("%0*d", OSS_KEY_MAX, i);
+		memset(keys[i], '"', OSS_KEY_MAX - 3);
+	}
+	deleted_keys(&first, keys, 0, FIRST);
+	deleted_keys(&second, keys, FIRST, COUNT);
+	steps[0].body = buf_str(&first);
+	steps[1].body = buf_str(&second);
+	env_open(&e, steps, ARRAY_LEN(steps));
+	assert_int_equal(e.s.ops->remove_many(
+				 e.s.self, (const char *const *)(uintptr_t)keys,
+				 COUNT, &e.ctl, NULL, &e.reply),
+			 0);
+	assert_int_equal(http_script_count(e.server), 2);
+	r = http_script_request(e.server, 0);
+	assert_in_range(r->body_len, 2000000, 2 << 20);
+	assert_string_equal(r->body + r->body_len - 9, "</Delete>");
+	assert_null(strstr(r->body, "449</Key>"));
+	r = http_script_request(e.server, 1);
+	assert_non_null(strstr(r->body, "449</Key>"));
+	assert_null(strstr(r->body, "299</Key>"));
+	for (int i = 0; i < COUNT; i++)
+		free(keys[i]);
 	env_close(&e);
 }
 
@@ -1352,6 +1426,7 @@ int main(void)
 		cmocka_unit_test(get_gives_the_bytes_and_the_object),
 		cmocka_unit_test(a_broken_get_goes_on_where_it_was),
 		cmocka_unit_test(a_whole_answer_to_a_range_is_cut_to_it),
+		cmocka_unit_test(a_link_is_not_judged_by_its_sum),
 		cmocka_unit_test(less_than_asked_for_is_completed),
 		cmocka_unit_test(gets_that_cannot_be_right_fail),
 		cmocka_unit_test(answers_of_unknown_extent_are_not_trusted),
@@ -1359,6 +1434,7 @@ int main(void)
 		cmocka_unit_test(an_empty_object_can_be_got),
 		cmocka_unit_test(listings_ask_page_by_page),
 		cmocka_unit_test(what_a_mass_deletion_left_is_deleted_too),
+		cmocka_unit_test(a_large_mass_deletion_goes_in_pieces),
 		cmocka_unit_test(keys_that_stay_are_named),
 		cmocka_unit_test(copies_name_their_source),
 		cmocka_unit_test(a_missing_key_is_deleted_already),
