@@ -136,6 +136,126 @@ static void version_two_counts_and_names_its_parts(void **state)
 	assert_null(strstr(buf_str(&a.body), "NextContinuationToken"));
 }
 
+/* All seven that the protocol page names; a token's text is our own. */
+static void all_names_are_encoded_when_asked(void **state)
+{
+	static const char *const keys[] = {"a b/1+", "a b/2/", "a b/3", NULL};
+	static const struct {
+		const char *element;
+		const char *plain;
+		const char *encoded;
+	} cases[] = {
+		{"Prefix",     "a b/",   "a%20b%2F"    },
+		{"Delimiter",  "/",      "%2F"         },
+		{"StartAfter", "a ",     "a%20"        },
+		{"Key",        "a b/1+", "a%20b%2F1%2B"},
+	};
+	static const char query[] =
+		"/bucket?list-type=2&prefix=a%20b/&delimiter=/&start-after="
+		"a%20&max-keys=2";
+	AUTO_FREE char *url = str_printf("%s&encoding-type=url", query);
+	AUTO(answer_release) struct answer plain;
+	AUTO(answer_release) struct answer encoded;
+	AUTO_FREE char *group = NULL;
+	AUTO_FREE char *next = NULL;
+	AUTO_FREE char *next_encoded = NULL;
+	AUTO_FREE char *type = NULL;
+	AUTO(buf_release) struct buf token = BUF_INIT;
+
+	put_all(*state, keys);
+	emu_expect(*state, "GET", query, NULL, NULL, 200, &plain);
+	emu_expect(*state, "GET", url, NULL, NULL, 200, &encoded);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_FREE char *a = answer_element(&plain, cases[i].element, 0);
+		AUTO_FREE char *b =
+			answer_element(&encoded, cases[i].element, 0);
+
+		assert_string_equal(a, cases[i].plain);
+		assert_string_equal(b, cases[i].encoded);
+	}
+	type = answer_element(&encoded, "EncodingType", 0);
+	assert_string_equal(type, "url");
+	assert_null(strstr(buf_str(&plain.body), "<EncodingType>"));
+	group = answer_element(&encoded, "Prefix", 1);
+	assert_string_equal(group, "a%20b%2F2%2F");
+	next = answer_element(&plain, "NextContinuationToken", 0);
+	next_encoded = answer_element(&encoded, "NextContinuationToken", 0);
+	percent_encode(&token, next, strlen(next), PERCENT_ALL);
+	assert_string_equal(next_encoded, buf_str(&token));
+}
+
+/* The token counts more than start-after, and comes back as it was sent. */
+static void a_token_goes_on_where_its_page_ended(void **state)
+{
+	static const char *const keys[] = {"a", "b", "c", "d", NULL};
+	AUTO(answer_release) struct answer first;
+	AUTO(answer_release) struct answer second;
+	AUTO(buf_release) struct buf target = BUF_INIT;
+	AUTO(buf_release) struct buf got = BUF_INIT;
+	AUTO_FREE char *next = NULL;
+	AUTO_FREE char *sent = NULL;
+	AUTO_FREE char *truncated = NULL;
+
+	put_all(*state, keys);
+	emu_expect(*state, "GET", "/bucket?list-type=2&max-keys=2", NULL, NULL,
+		   200, &first);
+	truncated = answer_element(&first, "IsTruncated", 0);
+	assert_string_equal(truncated, "true");
+	next = answer_element(&first, "NextContinuationToken", 0);
+	buf_adds(&target, "/bucket?list-type=2&start-after=zzz&"
+			  "continuation-token=");
+	percent_encode(&target, next, strlen(next), PERCENT_ALL);
+	emu_expect(*state, "GET", buf_str(&target), NULL, NULL, 200, &second);
+	summary(&second, &got);
+	assert_string_equal(buf_str(&got), "c d ");
+	sent = answer_element(&second, "ContinuationToken", 0);
+	assert_string_equal(sent, next);
+}
+
+static void a_page_has_a_hundred_entries_unless_asked(void **state)
+{
+	static const struct {
+		const char *query;
+		const char *count;
+	} cases[] = {
+		{"list-type=2",               "100"},
+		{"list-type=2&max-keys=1000", "101"},
+		{"list-type=2&max-keys=1",    "1"  },
+	};
+
+	for (int i = 0; i < 101; i++) {
+		AUTO_FREE char *key = str_printf("%03d", i);
+
+		put(*state, key);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_FREE char *target =
+			str_printf("/bucket?%s", cases[i].query);
+		AUTO(answer_release) struct answer a;
+		AUTO_FREE char *count = NULL;
+
+		emu_expect(*state, "GET", target, NULL, NULL, 200, &a);
+		count = answer_element(&a, "KeyCount", 0);
+		assert_string_equal(count, cases[i].count);
+	}
+}
+
+static void a_link_is_listed_as_one(void **state)
+{
+	AUTO(answer_release) struct answer a;
+	AUTO_FREE char *type = NULL;
+	AUTO_FREE char *size = NULL;
+
+	emu_do(*state, "PUT", "/bucket/l?symlink",
+	       (const char *[]){"x-oss-symlink-target: a%20target", NULL}, NULL,
+	       200);
+	emu_expect(*state, "GET", "/bucket?list-type=2", NULL, NULL, 200, &a);
+	type = answer_element(&a, "Type", 0);
+	size = answer_element(&a, "Size", 0);
+	assert_string_equal(type, "Symlink");
+	assert_string_equal(size, "8");
+}
+
 static void owner_comes_when_asked_for(void **state)
 {
 	AUTO(answer_release) struct answer a;
@@ -248,8 +368,10 @@ static void bad_parameters_are_refused(void **state)
 			  "InvalidArgument");
 	}
 	buf_adds(&deep, "/bucket?prefix=");
-	for (int i = 0; i < 1024; i++)
+	for (int i = 0; i < 1023; i++)
 		buf_addc(&deep, 'p');
+	emu_do(*state, "GET", buf_str(&deep), NULL, NULL, 200);
+	buf_addc(&deep, 'p');
 	emu_fails(*state, "GET", buf_str(&deep), NULL, NULL, 400,
 		  "InvalidArgument");
 	emu_fails(*state, "GET", "/no-bucket?list-type=2", NULL, NULL, 404,
@@ -292,6 +414,10 @@ int main(void)
 		T(both_listings_agree_on_keys_and_groups),
 		T(start_is_exclusive),
 		T(version_two_counts_and_names_its_parts),
+		T(all_names_are_encoded_when_asked),
+		T(a_token_goes_on_where_its_page_ended),
+		T(a_page_has_a_hundred_entries_unless_asked),
+		T(a_link_is_listed_as_one),
 		T(owner_comes_when_asked_for),
 		T(pages_of_any_size_give_everything_once),
 		T(bad_parameters_are_refused),
