@@ -177,6 +177,39 @@ callback() {
 	grep -q NoSuchBucket body
 }
 
+@test "every answer has the headers of OSS" {
+	start_app
+	open
+	echo x | put k >/dev/null
+	check() { # STATUS CURL-ARGUMENT...
+		is "$(code "${@:2}")" "$1"
+		tr -d '\r' <head >lines
+		grep -qx 'Server: AliyunOSS' lines
+		grep -qx 'Connection: [Kk]eep-[Aa]live' lines
+		grep -Eqx 'Date: (Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT' lines
+		grep -Eqx 'x-oss-request-id: [0-9A-F]{24}' lines
+		grep -Eqx 'x-oss-server-time: [0-9]+' lines
+	}
+	check 200 "$EMULATOR_URL/test/k"
+	check 200 -I "$EMULATOR_URL/test/k"
+	check 206 -r 0-0 "$EMULATOR_URL/test/k"
+	check 304 -H 'If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT' "$EMULATOR_URL/test/k"
+	fails grep -qi '^x-oss-e' lines
+	check 404 "$EMULATOR_URL/test/none"
+	check 404 -I "$EMULATOR_URL/test/none"
+	check 204 -X DELETE "$EMULATOR_URL/test/none"
+	check 200 "$EMULATOR_URL/test?list-type=2"
+	check 200 -T "$BATS_TEST_FILENAME" -H "x-oss-callback: $(callback 'id=${reqId}')" "$EMULATOR_URL/test/k"
+	# The callback knows the request by the id that the client is told.
+	id=$(sed -n 's/^x-oss-request-id: //p' lines)
+	grep -q "\"body\": \"id=$id\"" app.log
+	grep -q "\"x-oss-request-id\": \"$id\"" app.log
+	grep -qx 'Content-Length: 8' lines
+	kill "${HELPERS[@]}"
+	check 203 -T "$BATS_TEST_FILENAME" -H "x-oss-callback: $(callback x)" "$EMULATOR_URL/test/k"
+	grep -q 'Error status : 502.' body
+}
+
 @test "a length is asked for, and errors come before the body" {
 	open
 	is "$(code -X PUT "$EMULATOR_URL/test/k")" 411
@@ -393,6 +426,9 @@ callback() {
 	emulator_stop
 	emulator_restart --anonymous
 	is "$(put k -H "x-oss-callback: $(param localhost true)" <<<x)" 203
+	emulator_stop
+	emulator_restart --anonymous --no-certificate-check
+	is "$(put k -H "x-oss-callback: $(param localhost false)" <<<x)" 200
 }
 
 @test "objects of a seed are listed and read" {
