@@ -183,7 +183,7 @@ callback() {
 	echo x | put k >/dev/null
 	check() { # STATUS CURL-ARGUMENT...
 		is "$(code "${@:2}")" "$1"
-		tr -d '\r' <head >lines
+		tr -d '\r' <./head >lines
 		grep -qx 'Server: AliyunOSS' lines
 		grep -qx 'Connection: [Kk]eep-[Aa]live' lines
 		grep -Eqx 'Date: (Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT' lines
