@@ -98,7 +98,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 REPLAYS  := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 
 .PHONY: all check check-unit check-mount unit tools demo bench install uninstall \
-        lint print-flags format format-check asan tsan fuzz fuzz-replay crash deb clean help FORCE
+        lint print-flags format format-check asan tsan fuzz fuzz-replay crash callbacks deb clean help FORCE
 .DELETE_ON_ERROR:
 
 all: $(PROGRAMS)
@@ -111,6 +111,7 @@ help:
 	@echo '  asan, tsan     the programs with sanitizers'
 	@echo '  demo, bench    scripts/demo, scripts/bench'
 	@echo '  crash          the crash harness: 200 rounds, failpoints, faults'
+	@echo '  callbacks      10,000 files, callbacks that fail, an application that is down'
 	@echo '  fuzz           libFuzzer targets (clang), FUZZ_SECONDS each'
 	@echo '  lint, format   static analysis; clang-format in place'
 	@echo '  install        to DESTDIR, below PREFIX;  uninstall takes it away'
@@ -206,6 +207,9 @@ crash: all
 	scripts/crash --rounds 200 --seed 1
 	scripts/crash --rounds 120 --seed 1 --failpoints --every
 	scripts/crash --rounds 4 --seed 1 --faults --files 500
+
+callbacks: all
+	ACKFS_FILES=10000 bats tests/mount/many-callbacks.bats
 
 FUZZ_SECONDS ?= 60
 # What is found stays in build/corpus; a failing input in build/fuzz_NAME-*.

@@ -118,6 +118,7 @@ given_up() { "$BIN/ackctl" log --json "$1" | jq -s '[.[] | select(.given_up)] | 
 @test "while the server is down one file probes and the others wait" {
 	log_allow 'callback: '
 	stop receiver
+	# shellcheck disable=SC2034 # receiver_start reads it
 	RCV_PORT=${RCV##*:}
 	for i in $(seq 40); do echo "$i" >"$D/$i" & done
 	wait
