@@ -22,8 +22,10 @@ void oss_etag_set(char out[72], const char *text);
  *  headers had none.  @return 0, -EBADMSG (an HTML page, say), -ENOMEM */
 int answer_error(const char *xml, size_t len, struct oss_reply *r);
 
-/** A page of ListObjectsV2 (4.14): entries and next_token. */
-int answer_list(const char *xml, size_t len, struct oss_list_page *out);
+/** A page of ListObjectsV2 (4.14): entries and next_token.  A key without the
+ *  prefix that was asked for, or a token that leads nowhere, is -EBADMSG. */
+int answer_list(const char *xml, size_t len, const struct oss_list *asked,
+		struct oss_list_page *out);
 
 /** <CopyObjectResult>, <CopyPartResult> (4.8, 5.4).
  *  @param modified_ms  may be NULL */

@@ -167,7 +167,21 @@ static void list_merge(struct oss_list_page *p)
 		}
 }
 
-static int list_finish(struct list_reader *l)
+/* Callers take what is behind the prefix as a name, and follow the token. */
+static bool list_is_answer(const struct oss_list_page *p,
+			   const struct oss_list *asked)
+{
+	const char *prefix = asked->prefix ? asked->prefix : "";
+	size_t len = strlen(prefix);
+
+	for (size_t i = 0; i < p->count; i++)
+		if (strncmp(p->entries[i].key, prefix, len) != 0)
+			return false;
+	return !p->next_token || !asked->token ||
+	       strcmp(p->next_token, asked->token) != 0;
+}
+
+static int list_finish(struct list_reader *l, const struct oss_list *asked)
 {
 	bool token = l->page.next_token && *l->page.next_token;
 	int rc = list_decode(l);
@@ -179,18 +193,21 @@ static int list_finish(struct list_reader *l)
 		return -EBADMSG;
 	if (!l->truncated)
 		free(take_ptr(l->page.next_token));
+	if (!list_is_answer(&l->page, asked))
+		return -EBADMSG;
 	list_merge(&l->page);
 	return 0;
 }
 
-int answer_list(const char *xml, size_t len, struct oss_list_page *out)
+int answer_list(const char *xml, size_t len, const struct oss_list *asked,
+		struct oss_list_page *out)
 {
 	struct list_reader l = {.cap = 0};
 	struct xml_handler h = {list_open, list_close, &l};
 	int rc = xml_parse(xml, len, &h);
 
 	if (rc == 0)
-		rc = list_finish(&l);
+		rc = list_finish(&l, asked);
 	if (rc < 0) {
 		oss_list_page_release(&l.page);
 		return rc;

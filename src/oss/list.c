@@ -21,11 +21,18 @@ enum {
 
 /* ---- ListObjectsV2 ----------------------------------------------------- */
 
+struct listing {
+	const struct oss_list *asked;
+	struct oss_list_page *page;
+};
+
 static int accept_list(void *arg, const struct http_response *r,
 		       struct oss_reply *reply)
 {
+	const struct listing *l = arg;
+
 	(void)reply;
-	return answer_list(r->body.data, r->body.len, arg);
+	return answer_list(r->body.data, r->body.len, l->asked, l->page);
 }
 
 static int list_query(const struct oss_list *l, struct kvs *query)
@@ -55,12 +62,13 @@ static int list_query(const struct oss_list *l, struct kvs *query)
 int oss_list_objects(void *self, const struct oss_list *l,
 		     const struct oss_ctl *ctl, struct oss_list_page *out)
 {
+	struct listing listing = {l, out};
 	struct oss_call call = {.name = "ListObjectsV2",
 				.method = "GET",
 				.answer_max = PAGE_BYTES_MAX,
 				.expected_size = PAGE_BYTES_MAX,
 				.accept = accept_list,
-				.arg = out};
+				.arg = &listing};
 	int rc;
 
 	*out = (struct oss_list_page){.count = 0};

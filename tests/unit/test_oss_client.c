@@ -988,7 +988,7 @@ static void listings_ask_page_by_page(void **state)
 		STEP(.status = 200,
 		     .body = "<ListBucketResult><IsTruncated>true</IsTruncated>"
 			     "<NextContinuationToken>T=1</NextContinuationToken>"
-			     "<Contents><Key>a</Key><Size>1</Size></Contents>"
+			     "<Contents><Key>p/a</Key><Size>1</Size></Contents>"
 			     "</ListBucketResult>"),
 		STEP(.status = 200, .body = "<html>"),
 		STEP(.status = 200, .body = "<ListBucketResult/>"),

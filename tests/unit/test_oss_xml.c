@@ -109,6 +109,8 @@ static void endless_text_is_refused(void **state)
 	assert_int_equal(answer_error(xml.data, xml.len, &r), -EBADMSG);
 }
 
+static const struct oss_list all = {.prefix = ""};
+
 static const char list_xml[] = DECL
 	"<ListBucketResult xmlns=\"http://doc.oss-cn-hangzhou.aliyuncs.com\">\n"
 	"  <Name>examplebucket</Name>\n"
@@ -139,7 +141,7 @@ static void listings_are_decoded_and_merged_in_key_order(void **state)
 	struct oss_list_page p = {.count = 0};
 
 	(void)state;
-	assert_int_equal(answer_list(list_xml, strlen(list_xml), &p), 0);
+	assert_int_equal(answer_list(list_xml, strlen(list_xml), &all, &p), 0);
 	assert_int_equal(p.count, 3);
 	assert_string_equal(p.entries[0].key, "a/b c+\xe4\xb8\xad");
 	assert_false(p.entries[0].is_prefix);
@@ -166,7 +168,7 @@ static void plain_listings_are_not_decoded(void **state)
 	struct oss_list_page p = {.count = 0};
 
 	(void)state;
-	assert_int_equal(answer_list(xml, strlen(xml), &p), 0);
+	assert_int_equal(answer_list(xml, strlen(xml), &all, &p), 0);
 	assert_int_equal(p.count, 1);
 	assert_string_equal(p.entries[0].key, "a%2Fb+&\t");
 	assert_null(p.next_token);
@@ -199,10 +201,40 @@ static void malformed_listings_are_refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad_lists); i++) {
 		struct oss_list_page p = {.count = 77};
-		int rc = answer_list(bad_lists[i], strlen(bad_lists[i]), &p);
+		int rc = answer_list(bad_lists[i], strlen(bad_lists[i]), &all,
+				     &p);
 
 		if (rc != -EBADMSG || p.count != 77)
 			fail_msg("%s: got %d", bad_lists[i], rc);
+	}
+}
+
+static void pages_that_answer_another_question_are_refused(void **state)
+{
+	static const struct {
+		const char *prefix, *token;
+		int want;
+	} rows[] = {
+		{NULL,				   NULL,       0       },
+		{"",				     "other",    0       },
+		{"a/",				   NULL,       0       },
+		{"a/b",				  NULL,       -EBADMSG},
+		{"b/",				   NULL,       -EBADMSG},
+		{"a/a long prefix, longer than any key", NULL,       -EBADMSG},
+		{"a/",				   "CgJiYw--", -EBADMSG},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct oss_list asked = {.prefix = rows[i].prefix,
+					       .token = rows[i].token};
+		struct oss_list_page p = {.count = 0};
+		int rc = answer_list(list_xml, strlen(list_xml), &asked, &p);
+
+		if (rc != rows[i].want || (rc < 0 && p.count != 0))
+			fail_msg("row %zu: got %d", i, rc);
+		if (rc == 0)
+			oss_list_page_release(&p);
 	}
 }
 
@@ -375,6 +407,8 @@ int main(void)
 		cmocka_unit_test(listings_are_decoded_and_merged_in_key_order),
 		cmocka_unit_test(plain_listings_are_not_decoded),
 		cmocka_unit_test(malformed_listings_are_refused),
+		cmocka_unit_test(
+			pages_that_answer_another_question_are_refused),
 		cmocka_unit_test(results_of_copies_and_initiate_are_read),
 		cmocka_unit_test(pages_of_parts_are_appended),
 		cmocka_unit_test(pages_of_uploads_are_appended),
