@@ -4,9 +4,10 @@
  * are due into a batch; the batch is worked off by a few tasks, each on
  * its object's key; when it is done the next scan follows, or the timer is set.
  *
- * An application server that is down (by its host, whatever the path) has an
- * entry in `servers`: of its callbacks one at a time is made, with growing
- * pauses, until one is answered.  Uploads tell of their callbacks too.
+ * An application server that fails (by its host, whatever the path) has an
+ * entry in `servers` until it answers.  After a few failures in a row it is
+ * down: of its callbacks one at a time is made, with growing pauses.  Uploads
+ * tell of their callbacks too.
  */
 #include "upload/recall.h"
 
@@ -31,12 +32,15 @@ enum {
 	BATCH_MAX = 1024,
 	PARALLEL = 2,
 	RESCAN_MS = 1000,
+	/* So many failures without an answer between: the server is down. */
+	DOWN_AFTER = 3,
 	OSS_DOWN_MS = 10000, /* while it does not answer at all */
 };
 
 struct server {
 	char *url;
-	int failures;
+	int failures; /* in a row */
+	/* When it is down: */
 	int64_t probe_ms; /* clock_mono_ms() */
 	bool is_probing;
 	bool is_picked; /* by this scan */
@@ -162,7 +166,12 @@ void recall_start(struct recall *r)
 	lock_release(&r->lock);
 }
 
-/* -- servers that are down ----------------------------------------------------------- */
+/* -- servers that fail ---------------------------------------------------------------- */
+
+static bool is_down(const struct server *s)
+{
+	return s && s->failures >= DOWN_AFTER;
+}
 
 static struct server *server_find_locked(struct recall *r, const char *url)
 	ACK_REQUIRES(r->lock)
@@ -177,17 +186,19 @@ static struct server *server_find_locked(struct recall *r, const char *url)
 	return NULL;
 }
 
-static void server_is_up_locked(struct recall *r, struct server *s)
+static void server_answers_locked(struct recall *r, struct server *s)
 	ACK_REQUIRES(r->lock)
 {
-	log_notice("callback: the server answers again: url=%s", LOG_Q(s->url));
+	if (is_down(s))
+		log_notice("callback: the server answers again: url=%s",
+			   LOG_Q(s->url));
 	LL_DELETE(r->servers, s);
 	free(s->url);
 	free(s);
 }
 
-static void server_is_down_locked(struct recall *r, const char *url,
-				  struct server *s) ACK_REQUIRES(r->lock)
+static void server_fails_locked(struct recall *r, const char *url,
+				struct server *s) ACK_REQUIRES(r->lock)
 {
 	if (!s) {
 		s = calloc(1, sizeof(*s));
@@ -196,11 +207,13 @@ static void server_is_down_locked(struct recall *r, const char *url,
 			return;
 		}
 		LL_PREPEND(r->servers, s);
+	}
+	if (++s->failures == DOWN_AFTER)
 		log_warn("callback: the server is down, callbacks wait: url=%s",
 			 LOG_Q(url));
-	}
-	s->failures++;
-	s->probe_ms = clock_mono_ms() + retry_pause_ms(s->failures);
+	if (is_down(s))
+		s->probe_ms = clock_mono_ms() +
+			      retry_pause_ms(s->failures - DOWN_AFTER + 1);
 }
 
 static void callback_made(void *arg, const char *url,
@@ -215,10 +228,10 @@ static void callback_made(void *arg, const char *url,
 		s = NULL; /* it says nothing of the server */
 	} else if (callback_is_server_down(o)) {
 		/* Uploads go on, their failures say nothing new. */
-		if (!s || s->is_probing)
-			server_is_down_locked(r, url, s);
+		if (!is_down(s) || s->is_probing)
+			server_fails_locked(r, url, s);
 	} else if (s) {
-		server_is_up_locked(r, s);
+		server_answers_locked(r, s);
 	}
 	if (!o || o->state == CALLBACK_FAILED || s)
 		arm_locked(r, clock_mono_ms() + RESCAN_MS);
@@ -231,7 +244,7 @@ static bool may_call_locked(struct recall *r, const char *url)
 {
 	struct server *s = server_find_locked(r, url);
 
-	if (!s)
+	if (!is_down(s))
 		return true;
 	if (s->is_probing || clock_mono_ms() < s->probe_ms)
 		return false;
@@ -371,7 +384,7 @@ static bool is_held_back(struct scan *s, const char *url)
 
 	lock_acquire(&s->r->lock);
 	server = server_find_locked(s->r, url);
-	if (server) {
+	if (is_down(server)) {
 		int64_t left = server->probe_ms - clock_mono_ms();
 
 		held = server->is_probing || server->is_picked || left > 0;

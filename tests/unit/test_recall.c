@@ -182,6 +182,34 @@ static void server_that_is_down_is_asked_by_one_file(void **state)
 	assert_int_equal(fake_store_callbacks(f->oss), before + during + FILES);
 }
 
+static bool all_but_one_ok(void *arg)
+{
+	struct upload_fix *f = arg;
+	struct cblog_totals t;
+
+	assert_int_equal(cblog_totals(f->state.db, &t), 0);
+	return t.failed + t.retrying == 1;
+}
+
+static void one_failure_does_not_hold_up_the_others(void **state)
+{
+	enum { FILES = 12 };
+	struct upload_fix *f = *state;
+
+	fake_store_answer(f->oss, FILES, 203, refused, "application/xml");
+	for (int i = 0; i < FILES; i++) {
+		AUTO_FREE char *key = str_printf("k%d", i);
+
+		assert_int_equal(upload_whole(f, key, "x", key), 0);
+	}
+	fake_store_answer(f->oss, 1, 203, down, "application/xml");
+	state_log_to_file(&f->state);
+	clock_advance_ms(5000); /* all are due */
+	assert_true(test_wait_until(all_but_one_ok, f, TEST_DEADLINE_MS));
+	assert_int_equal(fake_store_callbacks(f->oss), 2 * FILES);
+	assert_false(state_logged(&f->state, "the server is down"));
+}
+
 static void overwritten_object_is_left_alone(void **state)
 {
 	struct upload_fix *f = *state;
@@ -298,6 +326,9 @@ int main(void)
 		{"server_is_known_by_its_host_not_by_the_path",
 		   server_that_is_down_is_asked_by_one_file, setup_path_by_file,
 		   teardown, NULL},
+		cmocka_unit_test_setup_teardown(
+			one_failure_does_not_hold_up_the_others, setup_patient,
+			teardown),
 		TEST(overwritten_object_is_left_alone),
 		TEST(deleted_object_is_given_up),
 		TEST(retry_for_ends_it),
