@@ -127,7 +127,7 @@ given_up() { "$BIN/ackctl" log --json "$1" | jq -s '[.[] | select(.given_up)] | 
 	asleep=$SECONDS
 	wait_for probes_since 3
 	# 1, 2, 4 s apart, give or take: not 40 at a time.
-	is "$(posts_since | wc -l)" 3
+	[ "$(posts_since | wc -l)" -le 4 ]
 	[ $((SECONDS - asleep)) -ge 3 ]
 	mark=$(mark)
 	receiver_start
