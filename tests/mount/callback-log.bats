@@ -107,8 +107,8 @@ two_days_pass() {
 	done
 	timeout 3 "$BIN/ackctl" status --watch "$MNT" >watched || is $? 124
 	[ "$(grep -c serving watched)" -ge 2 ]
-	ctl metrics "$MNT" >metrics
-	python3 - metrics <<-'PY'
+	ctl metrics "$MNT" >metrics.txt
+	python3 - metrics.txt <<-'PY'
 		import re, sys
 		types, seen = {}, set()
 		sample = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(\{([a-zA-Z_]\w*="([^"\\\n]|\\[\\n"])*",?)*\})? (-?[0-9.e+]+|NaN|[+-]Inf)$')
@@ -128,8 +128,8 @@ two_days_pass() {
 		        seen.add((m[1], m[2]))
 		assert len(types) > 10, types
 	PY
-	grep -qE '^ackfs_callbacks?[a-z_]*\{.*state="ok".*\} 1$' metrics
-	grep -qE '^ackfs_callbacks?[a-z_]*\{.*state="given_up".*\} 1$' metrics
+	grep -qE '^ackfs_callbacks?[a-z_]*\{.*state="ok".*\} 1$' metrics.txt
+	grep -qE '^ackfs_callbacks?[a-z_]*\{.*state="given_up".*\} 1$' metrics.txt
 	ctl metrics --output node.prom "$MNT"
 	grep -q '^ackfs_up' node.prom
 }

@@ -11,6 +11,7 @@ load lib/common
 FILES=${ACKFS_FILES:-300}
 POISON=$((FILES / 100)) # of them are refused every time
 WRITERS=4
+# shellcheck disable=SC2034 # wait_for reads it
 DEADLINE=$((60 + FILES / 10))
 
 before_mount() {
@@ -61,23 +62,23 @@ totals() { "$BIN/ackctl" status --json "$MNT" | jq -r '.callbacks | "\(.ok) \(.r
 	wait_is "$((FILES - POISON)) 0 $POISON" totals
 	took=$((SECONDS - began))
 
-	"$BIN/ackctl" log --json "$MNT" >log
-	"$BIN/ackctl" log --json --state given-up "$MNT" | jq -r .key | sort >given-up
-	"$BIN/ackctl" log --json --state failed "$MNT" | jq -r .key | sort -u >failed
+	"$BIN/ackctl" log --json "$MNT" >all.json
+	"$BIN/ackctl" log --json --state given-up "$MNT" | jq -r .key | sort >given-up.txt
+	"$BIN/ackctl" log --json --state failed "$MNT" | jq -r .key | sort -u >failed.txt
 	# One delivery a file; answered once, or not at all and listed.
-	jq -r '"\(.delivery_id) \(.key)"' log | sort -u >deliveries
-	is "$(wc -l <deliveries)" "$FILES" deliveries
-	is "$(cut -d' ' -f2 deliveries | sort -u | wc -l)" "$FILES" keys
-	jq -r 'select(.state == "ok") | "\(.delivery_id) \(.key)"' log | sort >answered
-	is "$(wc -l <answered)" $((FILES - POISON)) "answered records"
-	is "$(sort -u answered | wc -l)" $((FILES - POISON)) "answered deliveries"
-	comm -23 deliveries answered | cut -d' ' -f2 | sort >unanswered
-	same unanswered given-up
-	is "$(comm -23 given-up failed | wc -l)" 0
-	is "$(grep -c '\.poison$' given-up)" "$POISON"
+	jq -r '"\(.delivery_id) \(.key)"' all.json | sort -u >deliveries.txt
+	is "$(wc -l <deliveries.txt)" "$FILES" deliveries
+	is "$(cut -d' ' -f2 deliveries.txt | sort -u | wc -l)" "$FILES" keys
+	jq -r 'select(.state == "ok") | "\(.delivery_id) \(.key)"' all.json | sort >answered.txt
+	is "$(wc -l <answered.txt)" $((FILES - POISON)) "answered records"
+	is "$(sort -u answered.txt | wc -l)" $((FILES - POISON)) "answered deliveries"
+	comm -23 deliveries.txt answered.txt | cut -d' ' -f2 | sort >unanswered.txt
+	same unanswered.txt given-up.txt
+	is "$(comm -23 given-up.txt failed.txt | wc -l)" 0
+	is "$(grep -c '\.poison$' given-up.txt)" "$POISON"
 	# The application has it just so: it answered each delivery, and no other.
-	jq -r 'select(.status == 200) | .fields.id' "$W/callbacks.jsonl" | sort -u >heard
-	same heard <(cut -d' ' -f1 answered | sort)
+	jq -r 'select(.status == 200) | .fields.id' "$W/callbacks.jsonl" | sort -u >heard.txt
+	same heard.txt <(cut -d' ' -f1 answered.txt | sort)
 	again=$(jq -r 'select(.status == 200) | .fields.id' "$W/callbacks.jsonl" | sort | uniq -d | wc -l)
 	is "$again" 0 "deliveries that were answered twice"
 	# While it was down: one for each upload, and one probe at a time.
@@ -86,7 +87,7 @@ totals() { "$BIN/ackctl" status --json "$MNT" | jq -r '.callbacks | "\(.ok) \(.r
 		"$W/requests.jsonl" | grep -vc '\.poison$' || true)
 	[ "$probes" -le 8 ] || fail "$probes callbacks in 5 s while the server was down"
 	extra=$(($(callbacks 0 | wc -l) - FILES))
-	attempts=$(wc -l <log)
+	attempts=$(wc -l <all.json)
 	[ "$("$BIN/ackctl" status "$MNT" >/dev/null || echo $?)" = 1 ]
 	echo "# $FILES files written in $wrote s, all settled after $took s;" \
 		"down from $down to $up; $attempts attempts, $extra repetitions;" \
