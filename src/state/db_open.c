@@ -22,6 +22,7 @@
 #include "util/log.h"
 
 enum {
+	FIRST_PAGE = 4096, /* SQLite's default */
 	BUSY_TIMEOUT_MS = 5000,
 	/* Journals up to this size are checked whole at each start. */
 	FULL_CHECK_BYTES = 32 << 20,
@@ -191,7 +192,9 @@ static int move_aside(const char *path)
 	return 0;
 }
 
-/* Empty and private: SQLite gives its other files the same mode. */
+/* Empty and private: SQLite gives its other files the same mode.  It would take
+   one that was cut within its first page for an empty one.
+   @return 0; -EUCLEAN: it was cut; -errno */
 static int make_file(const char *path)
 {
 	AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -199,7 +202,9 @@ static int make_file(const char *path)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	return S_ISREG(st.st_mode) ? 0 : -EINVAL;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	return st.st_size > 0 && st.st_size < FIRST_PAGE ? -EUCLEAN : 0;
 }
 
 static int open_or_replace(struct db *db, char **why)

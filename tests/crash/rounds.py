@@ -115,10 +115,17 @@ class CrashRound(Round):
     def slow_down(self):
         """Give the uploads a duration, so that kills hit them."""
         rule = {'bucket': BUCKET, 'operation': '*', 'seed': self.settings['seed']}
-        self.world.faults([
+        # close() returns before: it does not hear of it.
+        refused = [dict(rule, operation='PutObject', key='w*/f*', fault='status',
+                        status=403, code='AccessDenied', count=1)]
+        self.world.faults((refused if self.needs('staging.retry.') else []) + [
             dict(rule, fault='latency', ms=5, probability=0.3),
             dict(rule, fault='stall_after', ms=30, probability=0.2),
             dict(rule, fault='stall', ms=20, probability=0.1)])
+
+    def needs(self, point):
+        """Is it the round of a failpoint that has to be provoked?"""
+        return (self.settings['failpoint'] or '').startswith(point)
 
     def kill_later(self, delay):
         def is_time():
@@ -135,6 +142,9 @@ class CrashRound(Round):
 
     def crash_again(self, failpoint):
         """While it recovers, or soon after."""
+        if self.needs('staging.recover.moved_aside'):
+            with open('%s/state/world/staging/%016x' % (self.settings['folder'], 0xfffffff), 'w') as f:
+                f.write('nobody knows of it')
         if self.world.start(failpoint):
             end = time.monotonic() + self.random.random() * 0.4
             while not self.world.is_dead() and time.monotonic() < end:

@@ -382,7 +382,9 @@ static void damage(const char *dir, const char *how)
 	struct stat st;
 
 	assert_int_equal(stat(path, &st), 0);
-	if (strcmp(how, "truncated") == 0)
+	if (strcmp(how, "cut within its first page") == 0)
+		assert_int_equal(truncate(path, 1000), 0);
+	else if (strcmp(how, "truncated") == 0)
 		assert_int_equal(truncate(path, st.st_size / 2), 0);
 	else if (strcmp(how, "one page short") == 0)
 		assert_int_equal(truncate(path, st.st_size - 4096), 0);
@@ -393,8 +395,9 @@ static void damage(const char *dir, const char *how)
 
 static void damaged_journal_is_moved_aside_by_name(void **state)
 {
-	static const char *const ways[] = {"truncated", "one page short",
-					   "garbage", "torn pages"};
+	static const char *const ways[] = {
+		"truncated", "cut within its first page", "one page short",
+		"garbage", "torn pages"};
 
 	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
 		AUTO_FREE char *dir = test_path(*state, "%zu", i);
