@@ -61,8 +61,6 @@ static const struct oss_err_info table[OE_COUNT] = {
 	[OE_TOKEN_NOT_IN_QUERY] = {400, "InvalidRequest",
                      "Security-token must be provided by query "
 				   "string parameter.",					  ""             },
-	[OE_INVALID_REQUEST] = {400, "InvalidRequest",
-                     "The request is invalid.",                                                  ""             },
 	[OE_ANONYMOUS_OVERRIDE] = {400, "InvalidRequest",
                      "Request specific response headers cannot "
 				   "be used for anonymous GET requests.",                        ""             },
@@ -75,10 +73,6 @@ static const struct oss_err_info table[OE_COUNT] = {
 	[OE_MISSING_CONTENT_LENGTH] = {411, "MissingContentLength",
                      "You must provide the Content-Length "
 				       "HTTP header.",					   ""             },
-	[OE_REQUEST_TIMEOUT] = {400, "RequestTimeout",
-                     "Your socket connection to the server was not "
-				"read from or written to within the timeout "
-				"period. Idle connections will be closed.",                      ""             },
 	[OE_SECOND_LEVEL_DOMAIN] = {403, "SecondLevelDomainForbidden",
                      "Please use virtual hosted style to "
 				    "access.",						   ""             },
@@ -90,11 +84,6 @@ static const struct oss_err_info table[OE_COUNT] = {
 	[OE_BUCKET_NOT_EMPTY] = {409, "BucketNotEmpty",
                      "The bucket you tried to delete is not "
 				 "empty.",						       "0015-00000301"},
-	[OE_BUCKET_EXISTS] = {409, "BucketAlreadyExists",
-                     "The requested bucket name is not available. "
-			      "The bucket namespace is shared by all users of "
-			      "the system. Please select a different name and "
-			      "try again.",						      "0015-00000104"},
 
 	[OE_KEY_EMPTY] = {400, "InvalidObjectName",
                      "The Object name can not be empty.",                                        ""             },

@@ -137,6 +137,11 @@ static void s3_headers_stand_for_ours(void **state)
 
 static void names_are_checked(void **state)
 {
+	static const char sixty_four[] =
+		"0123456789012345678901234567890123456789012345678901234567890"
+		"123";
+	const char *sixty_three = sixty_four + 1;
+
 	(void)state;
 	assert_true(bucket_name_is_valid("a-1"));
 	assert_true(bucket_name_is_valid("123"));
@@ -145,6 +150,8 @@ static void names_are_checked(void **state)
 	assert_false(bucket_name_is_valid("ab-"));
 	assert_false(bucket_name_is_valid("aB1"));
 	assert_false(bucket_name_is_valid("a.b"));
+	assert_true(bucket_name_is_valid(sixty_three));
+	assert_false(bucket_name_is_valid(sixty_four));
 	assert_int_equal(key_check("a//b/../c"), OE_NONE);
 	assert_int_equal(key_check(""), OE_KEY_EMPTY);
 	assert_int_equal(key_check("\xed\xa0\x80"), OE_KEY_INVALID);

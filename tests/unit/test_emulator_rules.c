@@ -348,6 +348,50 @@ static void limits_of_headers_are_kept(void **state)
 		       cases[i].status);
 }
 
+#define TEN(c) c c c c c c c c c c
+#define HUNDRED(c) TEN(TEN(c))
+#define K128 HUNDRED("k") TEN("k") TEN("k") "kkkkkkkk"
+#define V256                                                                   \
+	HUNDRED("v")                                                           \
+	HUNDRED("v") TEN("v") TEN("v") TEN("v") TEN("v") TEN("v") "vvvvvv"
+
+static void tags_have_their_limits(void **state)
+{
+	static const struct {
+		const char *header;
+		int status;
+		const char *code;
+	} cases[] = {
+		{"x-oss-tagging: a=1&A=1&b&c=&d=%2B%20-%3D._:/", 200, ""            },
+		{"x-oss-tagging: a&b&c&d&e&f&g&h&i&j",           200, ""            },
+		{"x-oss-tagging: a&b&c&d&e&f&g&h&i&j&k",         400, "TooManyTags" },
+		{"x-oss-tagging: " K128 "=" V256,                200, ""            },
+		{"x-oss-tagging: k" K128 "=1",                   400, "InvalidTag"  },
+		{"x-oss-tagging: a=v" V256,                      400, "InvalidTag"  },
+		{"x-oss-tagging: =1",                            400, "InvalidTag"  },
+		{"x-oss-tagging: a=%2",                          400, "InvalidTag"  },
+		{"x-oss-tagging: a=%23",                         400, "InvalidTag"  },
+		{"x-oss-tagging: a=1&a=2",                       400, "RepeatedTags"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		emu_fails(*state, "PUT", "/bucket/k", H(cases[i].header), "x",
+			  cases[i].status, cases[i].code);
+}
+
+static void keys_have_1023_bytes_at_most(void **state)
+{
+	AUTO(buf_release) struct buf target = BUF_INIT;
+
+	buf_adds(&target, "/bucket/");
+	for (int i = 0; i < 341; i++)
+		buf_adds(&target, "%E4%BD%A0"); /* three bytes each */
+	emu_do(*state, "PUT", buf_str(&target), NULL, "x", 200);
+	buf_adds(&target, "k");
+	emu_fails(*state, "PUT", buf_str(&target), NULL, "x", 400,
+		  "InvalidObjectName");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -362,6 +406,8 @@ int main(void)
 		T(a_wrong_root_is_named),
 		T(metadata_has_its_limit),
 		T(limits_of_headers_are_kept),
+		T(tags_have_their_limits),
+		T(keys_have_1023_bytes_at_most),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,11 +157,11 @@ static void keys_of_any_length_verify(void **state)
 		AUTO_FREE char *pem = NULL;
 		EVP_PKEY *key = own_key(bits[i], &pem);
 
-		sign_with(key, EVP_md5(), "/a b?x=%20\nhello", &auth);
-		assert_int_equal(verify_text(pem, "/a%20b?x=%20", "hello",
+		sign_with(key, EVP_md5(), "/a b+c?x=%20+y\nhello", &auth);
+		assert_int_equal(verify_text(pem, "/a%20b+c?x=%20+y", "hello",
 					     buf_str(&auth)),
 				 VERDICT_GENUINE);
-		assert_int_equal(verify_text(pem, "/a%20b?x=%20", "hello!",
+		assert_int_equal(verify_text(pem, "/a%20b+c?x=%20+y", "hello!",
 					     buf_str(&auth)),
 				 VERDICT_BAD_SIGNATURE);
 		EVP_PKEY_free(key);

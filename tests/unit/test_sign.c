@@ -138,6 +138,38 @@ static void version_4_agrees_with_the_vectors(void **state)
 	assert_int_equal(run("v4.json", check_v4), 10);
 }
 
+static void headers_are_signed_in_lower_case_and_trimmed(void **state)
+{
+	struct kvs query = KVS_INIT;
+	struct kvs headers = KVS_INIT;
+	struct sign_request req = {.method = "PUT",
+				   .bucket = "b",
+				   .key = "k/ \xc3\xa9",
+				   .query = &query,
+				   .headers = &headers};
+	AUTO(buf_release) struct buf v1 = BUF_INIT;
+	AUTO(buf_release) struct buf v4 = BUF_INIT;
+
+	(void)state;
+	kvs_add(&headers, "X-OSS-Meta-B", " 1\t");
+	kvs_add(&headers, "x-oss-meta-a", "0  0");
+	kvs_add(&headers, "Range", "bytes=0-1");
+	kvs_add(&headers, "Date", "D");
+	kvs_add(&query, "uploads", "");
+	kvs_add(&query, "acl", "a b");
+	sign_v1_string(&req, &v1);
+	assert_string_equal(buf_str(&v1),
+			    "PUT\n\n\nD\nx-oss-meta-a:0  0\n"
+			    "x-oss-meta-b:1\n/b/k/ \xc3\xa9?acl=a b&uploads");
+	sign_v4_canonical(&req, &v4);
+	assert_string_equal(buf_str(&v4),
+			    "PUT\n/b/k/%20%C3%A9\nacl=a%20b&uploads\n"
+			    "x-oss-meta-a:0  0\nx-oss-meta-b:1\n\n\n"
+			    "UNSIGNED-PAYLOAD");
+	kvs_release(&query);
+	kvs_release(&headers);
+}
+
 /* oss-protocol 2.1: the first three rows and what begins with x-oss-. */
 static void version_1_signs_these_parameters_alone(void **state)
 {
@@ -239,6 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(version_1_agrees_with_the_vectors),
 		cmocka_unit_test(version_4_agrees_with_the_vectors),
+		cmocka_unit_test(headers_are_signed_in_lower_case_and_trimmed),
 		cmocka_unit_test(version_1_signs_these_parameters_alone),
 		cmocka_unit_test(version_4_adds_date_payload_and_token),
 		cmocka_unit_test(version_1_adds_date_and_token),
