@@ -24,6 +24,8 @@ void rule_release(struct rule *r)
 	free(r->body);
 	free(r->body_type);
 	free(r->temporary);
+	globs_free(r->matches);
+	globs_free(r->is_temporary);
 	free(r->content_type);
 	free(r->allow_override);
 	kvs_release(&r->vars);

@@ -40,7 +40,7 @@ const struct rule *rules_match(const struct rules *r, const char *path,
 
 		if (!size_fits(one, size))
 			continue;
-		if (!one->match || glob_list_match(one->match, path, captures))
+		if (!one->matches || globs_match(one->matches, path, captures))
 			return one;
 	}
 	return &r->fallback;
@@ -58,7 +58,7 @@ bool rules_is_temporary(const struct rules *r, const char *path)
 {
 	const struct rule *rule = rules_match(r, path, UINT64_MAX, NULL);
 
-	return glob_list_match(rule->temporary, path, NULL);
+	return globs_match(rule->is_temporary, path, NULL);
 }
 
 bool rule_allows(const struct rule *r, const char *name)

@@ -37,6 +37,7 @@ struct rule_text {
 	const int *var_lines;
 };
 
+struct globs;
 struct rules;
 
 /** A rule with everything filled in from the default section. */
@@ -58,6 +59,8 @@ struct rule {
 	char *content_type;   /* NULL: by extension */
 	char *allow_override; /* names, blanks between; NULL: none */
 	struct kvs vars;      /* name (without x:) -> value with %{...} */
+	/* match (NULL: everything) and temporary, compiled */
+	struct globs *matches, *is_temporary;
 };
 
 /**

@@ -8,6 +8,7 @@
 #include "callback/rules_int.h"
 #include "callback/vars.h"
 #include "util/base.h"
+#include "util/glob.h"
 #include "util/uuid.h"
 
 struct builder {
@@ -341,6 +342,13 @@ static void build(struct builder *b, const struct rule_text *text,
 
 /* ---- all sections -------------------------------------------------------- */
 
+static int compile_globs(struct rule *r)
+{
+	int rc = globs_new(r->temporary, &r->is_temporary);
+
+	return rc < 0 || !r->match ? rc : globs_new(r->match, &r->matches);
+}
+
 static void build_rule(struct builder *b, const struct rule_text *text,
 		       const struct draft *base, struct rules *r)
 {
@@ -384,6 +392,10 @@ int rules_new(const struct rule_text *sections, size_t count,
 
 	if (rc == 0)
 		rc = complaints_error(&b.errors);
+	if (rc == 0)
+		rc = compile_globs(&r->fallback);
+	for (size_t i = 0; rc == 0 && i < r->count; i++)
+		rc = compile_globs(&r->items[i]);
 	if (rc == -EINVAL)
 		*why = complaints_take(&b.errors);
 	if (rc != -ENOMEM)

@@ -358,6 +358,17 @@ static bool read_captures(const struct glob *g, const char *path, size_t len,
 	return true;
 }
 
+/* Most patterns begin or end with a byte that most paths do not. */
+static bool may_match(const struct glob *g, const char *path, size_t len)
+{
+	const struct token *first = g->tokens, *last = first + g->count - 1;
+
+	if (!g->count || !len)
+		return true;
+	return (first->kind != TOKEN_BYTE || *first->text == path[0]) &&
+	       (last->kind != TOKEN_BYTE || *last->text == path[len - 1]);
+}
+
 static bool match_compiled(const struct glob *g, const char *path,
 			   struct kvs *captures)
 {
@@ -370,6 +381,8 @@ static bool match_compiled(const struct glob *g, const char *path,
 		path = slash ? slash + 1 : path;
 	}
 	len = strlen(path);
+	if (!may_match(g, path, len))
+		return false;
 	cols = len + 1;
 	can = calloc(g->count + 1, cols);
 	if (!can)
@@ -441,22 +454,86 @@ static bool list_next(const char **list, const char **pattern, size_t *len,
 	return true;
 }
 
+/* -- a compiled list --------------------------------------------------------- */
+
+struct globs {
+	char *text; /* what the tokens point into */
+	struct listed {
+		struct glob glob;
+		bool excludes;
+	} * items;
+	size_t count;
+};
+
+void globs_free(struct globs *g)
+{
+	if (!g)
+		return;
+	for (size_t i = 0; i < g->count; i++)
+		glob_release(&g->items[i].glob);
+	free(g->items);
+	free(g->text);
+	free(g);
+}
+
+static void globs_freep(struct globs **g)
+{
+	globs_free(*g);
+}
+
+static int globs_add(struct globs *g, const char *pattern, size_t len,
+		     bool excludes)
+{
+	struct listed *items =
+		reallocarray(g->items, g->count + 1, sizeof(*items));
+	const char *why;
+
+	if (!items)
+		return -ENOMEM;
+	g->items = items;
+	items[g->count] = (struct listed){.excludes = excludes};
+	return glob_compile(pattern, len, &items[g->count++].glob, &why);
+}
+
+int globs_new(const char *patterns, struct globs **out)
+{
+	AUTO(globs_freep) struct globs *g = calloc(1, sizeof(*g));
+	const char *next, *pattern;
+	size_t len;
+	bool excludes;
+	int rc = 0;
+
+	if (g)
+		g->text = strdup(patterns);
+	if (!g || !g->text)
+		return -ENOMEM;
+	next = g->text;
+	while (rc == 0 && list_next(&next, &pattern, &len, &excludes))
+		rc = globs_add(g, pattern, len, excludes);
+	if (rc == 0)
+		*out = take_ptr(g);
+	return rc;
+}
+
+bool globs_match(const struct globs *g, const char *path, struct kvs *captures)
+{
+	for (size_t i = g->count; i-- > 0;) {
+		const struct listed *l = &g->items[i];
+
+		if (match_compiled(&l->glob, path, NULL))
+			return !l->excludes &&
+			       (!captures ||
+				match_compiled(&l->glob, path, captures));
+	}
+	return false;
+}
+
 bool glob_list_match(const char *patterns, const char *path,
 		     struct kvs *captures)
 {
-	const char *pattern, *last = NULL;
-	size_t len, last_len = 0;
-	bool excludes;
+	AUTO(globs_freep) struct globs *g = NULL;
 
-	while (list_next(&patterns, &pattern, &len, &excludes)) {
-		if (!match_part(pattern, len, path, NULL))
-			continue;
-		last = excludes ? NULL : pattern;
-		last_len = len;
-	}
-	if (!last)
-		return false;
-	return !captures || match_part(last, last_len, path, captures);
+	return globs_new(patterns, &g) == 0 && globs_match(g, path, captures);
 }
 
 int glob_list_check(const char *patterns, const char **why)

@@ -38,4 +38,12 @@ bool glob_list_match(const char *patterns, const char *path,
 /** glob_check() of each. */
 int glob_list_check(const char *patterns, const char **why);
 
+struct globs;
+/** Such a list, for those who match often. @return 0, -EINVAL, -ENOMEM */
+int globs_new(const char *patterns, struct globs **out);
+/** As glob_list_match(). */
+bool globs_match(const struct globs *g, const char *path, struct kvs *captures);
+/** NULL is fine. */
+void globs_free(struct globs *g);
+
 #endif
