@@ -185,8 +185,7 @@ static int create_staged(struct file *f, struct handle *h, int flags,
 
 /* The node of a new file, with one lookup, and its struct file. */
 static int add_node(struct fs *fs, uint64_t parent, const char *name,
-		    uint32_t mode, const struct caller *who, struct file **out,
-		    struct fs_attr *attr)
+		    uint32_t mode, const struct caller *who, struct file **out)
 {
 	struct node *dir, *n = NULL;
 	char key[1024];
@@ -216,7 +215,6 @@ static int add_node(struct fs *fs, uint64_t parent, const char *name,
 	n->meta_known = true;
 	n->nlookup++;
 	tree_changed_locked(&fs->tree, n);
-	fs_attr_locked(fs, n, attr);
 	rc = 0;
 unlock:
 	lock_release(&fs->tree.lock);
@@ -271,7 +269,7 @@ int file_create(struct fs *fs, uint64_t parent, const char *name, int flags,
 	rc = fs_check_name(fs, name, parent == TREE_ROOT);
 	if (rc < 0)
 		return rc;
-	rc = add_node(fs, parent, name, mode, who, &f, attr);
+	rc = add_node(fs, parent, name, mode, who, &f);
 	if (rc == -EEXIST && !(flags & O_EXCL))
 		return open_instead(fs, parent, name, flags, who, out, attr);
 	if (rc < 0 || !f)
@@ -280,6 +278,9 @@ int file_create(struct fs *fs, uint64_t parent, const char *name, int flags,
 	rc = h ? create_staged(f, h, flags, who) : -ENOMEM;
 	if (rc == 0) {
 		*out = h;
+		lock_acquire(&fs->tree.lock);
+		fs_attr_locked(fs, f->node, attr); /* of a staged one: fresh */
+		lock_release(&fs->tree.lock);
 	} else {
 		if (h)
 			handle_give_up(h);
