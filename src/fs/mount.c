@@ -18,6 +18,8 @@
 
 /** One WRITE's most, and a READ's. */
 #define MAX_IO (1u << 20)
+/** What libfuse adds to it for a request's header. */
+#define FUSE_BUFFER_HEADER 4096
 /** RELEASEs queue behind this in the kernel (fuse-facts 5). */
 #define MAX_BACKGROUND 4096
 
@@ -45,12 +47,29 @@ struct mount {
 	pthread_t notifier;
 };
 
+/* The largest WRITE that, with its header, fits into a pipe: libfuse copies
+   larger ones.  Pipes over pipe-max-size (1 MiB) are for the privileged. */
+static unsigned write_size(void)
+{
+	const int need = (int)MAX_IO + FUSE_BUFFER_HEADER;
+	unsigned size = MAX_IO / 2;
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return size;
+	if (fcntl(fds[0], F_SETPIPE_SZ, need) >= need)
+		size = MAX_IO;
+	close(fds[0]);
+	close(fds[1]);
+	return size;
+}
+
 static void init(void *userdata, struct fuse_conn_info *conn)
 {
 	const struct fs *fs = userdata;
 	const struct mount *m = fs->notify_arg;
 
-	conn->max_write = MAX_IO;
+	conn->max_write = write_size();
 	conn->max_readahead = MAX_IO;
 	conn->max_background = MAX_BACKGROUND;
 	conn->congestion_threshold = MAX_BACKGROUND;
