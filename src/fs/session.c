@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -130,7 +131,7 @@ static void stop(struct session *s, int error)
 
 /* ---- receiving --------------------------------------------------------- */
 
-/* Nothing came for a while. */
+/* Nothing came for a while: what a burst has needed and freed goes back. */
 static void rest(struct session *s, struct buffer *b)
 {
 	free(b->buf.mem); /* libfuse makes a new one */
@@ -138,6 +139,7 @@ static void rest(struct session *s, struct buffer *b)
 	lock_acquire(&s->lock);
 	buffers_drop_locked(s);
 	lock_release(&s->lock);
+	malloc_trim(0);
 }
 
 /* @return 1 when there may be a request, 0 to leave, or -errno */
