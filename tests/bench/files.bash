@@ -8,12 +8,12 @@ copy_in() { cp "$BIG" "${MNT[$1]}/in-$1"; } # PROGRAM
 
 curl_in() { curl -sSf -o /dev/null -T "$BIG" "$EMU/$BUCKET/in-curl"; }
 
-cp_in_once() { # SERIES
+cp_in_once() { # SERIES RUN
 	local p
 	timed "$1.curl" curl_in
 	remove in-curl
 	timed "$1.nullfs" copy_in nullfs
-	for p in ackfs $PEERS; do
+	for p in $(contenders "$2"); do
 		rss_reset "$p"
 		timed "$1.$p" copy_in "$p"
 		note "$1.rss.$p" "$(rss_peak "$p")"
@@ -27,7 +27,7 @@ cp_in() { # LATENCY SERIES TITLE TARGET LIMIT [EMULATOR-OPTION...]
 	world_open --latency-ms "$1" "${@:6}"
 	mount_nullfs
 	for p in ackfs $PEERS; do "mount_$p"; done
-	for ((i = 0; i < RUNS; i++)); do cp_in_once "$series"; done
+	for ((i = 0; i < RUNS; i++)); do cp_in_once "$series" "$i"; done
 	world_close
 	row "$title" "$target" s "$series" "$limit"
 }
@@ -52,7 +52,7 @@ cat_out_once() { # SERIES KEY RUN
 	local p
 	timed "$1.curl" curl_out "$2"
 	timed "$1.nullfs" cat_out "${MNT[nullfs]}/f$3"
-	for p in ackfs $PEERS; do
+	for p in $(contenders "$3"); do
 		[ -e "${MNT[$p]}/$2" ]
 		rss_reset "$p"
 		timed "$1.$p" cat_out "${MNT[$p]}/$2"
@@ -112,7 +112,7 @@ random_once() { # KEY SEED
 	local p
 	write_ranges "$1" "$2"
 	timed random.curl curl_ranges
-	for p in ackfs $PEERS; do
+	for p in $(contenders "$2"); do
 		[ -e "${MNT[$p]}/$1" ]
 		stats_reset
 		timed "random.$p" "$BIN/tools/benchio" randread $READERS "$READS" \
@@ -199,7 +199,7 @@ bench_small_files() {
 	small_world
 	for ((i = 0; i < RUNS; i++)); do
 		timed small.curl curl_small "curl$i"
-		for p in ackfs $PEERS; do
+		for p in $(contenders "$i"); do
 			stats_reset
 			timed "small.$p" copy_small "$p" "$p$i"
 			note_small_counts "$p"
@@ -212,7 +212,7 @@ bench_small_files() {
 	small_world -o upload.close_returns=staged -o upload.parallel_uploads=16
 	for ((i = 0; i < RUNS; i++)); do
 		timed staged.curl curl_small "curl$i" -Z --parallel-max 16
-		for p in ackfs $PEERS; do
+		for p in $(contenders "$i"); do
 			stats_reset
 			timed "staged.$p" copy_small_stored "$p" "$p$i"
 		done

@@ -38,6 +38,7 @@ ls_long() { # LATENCY SERIES
 	mount_nullfs -n "$ENTRIES" -s 100
 	for ((i = 0; i < RUNS; i++)); do
 		timed "$2.curl" curl_lists ls/
+		timed "$2.nullfs" list_long "${MNT[nullfs]}"
 		ls_once "$2" ackfs ''
 	done
 	# The peers ask for each object: once is enough.

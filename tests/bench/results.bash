@@ -13,7 +13,11 @@ note() { echo "$2" >>"$WORK/series/$1"; }
 
 has() { [ -s "$WORK/series/$1" ]; }
 
-PATIENCE=300 # seconds; a peer that takes longer is late
+# contenders RUN: ackfs, and the peers while it is one of theirs
+contenders() {
+	echo ackfs
+	[ "$1" -ge "$PEER_RUNS" ] || echo "$PEERS"
+}
 
 timed() { # SERIES COMMAND...
 	local series=$1 start=$EPOCHREALTIME end rc=0
@@ -77,12 +81,12 @@ cell() {
 	[ "$low" = "$high" ] || printf ' (%s-%s)' "$low" "$high"
 }
 
-# "cell (how many times ackfs's)"
+# "cell, how many times ackfs's"
 peer_cell() { # UNIT PEER-SERIES ACKFS-SERIES
 	cell "$1" "$2"
 	has "$2" || return 0
-	pair ratio "$2" "$3" "$2.over"
-	awk -v r="$(median "$2.over")" 'BEGIN { printf (r < 10 ? ", %.1fx" : ", %.0fx"), r }'
+	awk -v a="$(median "$2")" -v b="$(median "$3")" 'BEGIN {
+		if (b > 0) printf (a / b < 10 ? ", %.1fx" : ", %.0fx"), a / b }'
 }
 
 # holds NUMBER "<= 1.15"
@@ -120,5 +124,9 @@ row() {
 emit() { # CELL...
 	local line
 	line=$(printf '| %s ' "$@")
-	echo "$line|" | tee -a "$WORK/table"
+	echo "$line|" | say
+}
+
+say() {
+	if [ -n "$out" ]; then tee -a "$out"; else cat; fi
 }
