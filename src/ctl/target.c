@@ -59,8 +59,7 @@ static int cannot_ask(const char *mount, int rc)
 {
 	switch (-rc) {
 	case ENOTCONN:
-		ctl_fail("%s: its daemon is gone; mount it again",
-			 mount);
+		ctl_fail("%s: its daemon is gone; mount it again", mount);
 		return CTL_ABSENT;
 	case EACCES:
 		return ctl_fail(
