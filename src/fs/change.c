@@ -163,15 +163,31 @@ static int make_folder_here(struct fs *fs, uint64_t parent, const char *name,
 	return rc;
 }
 
+/* In a folder with the set-group-ID bit everything is of the folder's group. */
+static void inherit_group(struct fs *fs, uint64_t parent, struct posix_attr *a)
+{
+	const struct node *dir;
+
+	lock_acquire(&fs->tree.lock);
+	dir = tree_by_ino_locked(&fs->tree, parent);
+	if (dir && (dir->mode & S_ISGID)) {
+		a->gid = dir->gid;
+		if (S_ISDIR(a->mode))
+			a->mode |= S_ISGID;
+	}
+	lock_release(&fs->tree.lock);
+}
+
 int fs_mkdir(struct fs *fs, uint64_t parent, const char *name, uint32_t mode,
 	     uint32_t uid, uint32_t gid, struct fs_attr *out)
 {
-	const struct posix_attr a = {S_IFDIR | (mode & 07777), uid, gid,
-				     clock_real_ns()};
+	struct posix_attr a = {S_IFDIR | (mode & 07777), uid, gid,
+			       clock_real_ns()};
 	struct object_id id;
 	char key[1024];
 	int rc = new_key(fs, parent, name, true, key);
 
+	inherit_group(fs, parent, &a);
 	if (rc == 0)
 		rc = fs_is_away(fs) ? -EHOSTUNREACH
 				    : fs_put_small(fs, key, "",
@@ -187,7 +203,7 @@ int fs_symlink(struct fs *fs, uint64_t parent, const char *name,
 	       const char *target, uint32_t uid, uint32_t gid,
 	       struct fs_attr *out)
 {
-	const struct posix_attr a = {S_IFLNK | 0777, uid, gid, clock_real_ns()};
+	struct posix_attr a = {S_IFLNK | 0777, uid, gid, clock_real_ns()};
 	struct object_id id;
 	char key[1024];
 	int rc = new_key(fs, parent, name, false, key);
@@ -195,6 +211,7 @@ int fs_symlink(struct fs *fs, uint64_t parent, const char *name,
 	/* The object's metadata is what makes it a link. */
 	if (fs->conf.posix_meta == FS_POSIX_NEVER)
 		return -EPERM;
+	inherit_group(fs, parent, &a);
 	if (rc == 0)
 		rc = fs_put_small(fs, key, target, "application/octet-stream",
 				  &a, NULL, &id);

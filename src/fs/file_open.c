@@ -210,7 +210,7 @@ static int add_node(struct fs *fs, uint64_t parent, const char *name,
 	}
 	n->mode = S_IFREG | (mode & 07777);
 	n->uid = who->uid;
-	n->gid = who->gid;
+	n->gid = dir->mode & S_ISGID ? dir->gid : who->gid;
 	n->mtime_ns = clock_real_ns();
 	n->meta_known = true;
 	n->nlookup++;

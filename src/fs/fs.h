@@ -153,7 +153,7 @@ bool fs_note_reply(struct fs *fs, int rc, const struct oss_reply *reply);
 /** Attributes for the kernel, copied out of a node. */
 struct fs_attr {
 	uint64_t ino;
-	uint32_t mode, uid, gid;
+	uint32_t mode, uid, gid, nlink;
 	uint64_t size;
 	int64_t mtime_ns;
 	int64_t fresh_ms; /* how long the kernel may believe them */

@@ -34,6 +34,9 @@ void fs_attr_locked(const struct fs *fs, const struct node *n,
 		out->mode &= ~fs->conf.umask;
 	out->uid = fs->conf.uid_for_all ? fs->conf.uid : n->uid;
 	out->gid = fs->conf.gid_for_all ? fs->conf.gid : n->gid;
+	out->nlink = n->kind == NODE_DIR ? 2 : 1;
+	if (!n->parent && n != fs->tree.root) /* removed while open */
+		out->nlink = 0;
 	out->size = n->kind == NODE_DIR ? 4096 : n->size;
 	out->mtime_ns = n->mtime_ns;
 	if (n->is_staged || n == fs->tree.root)

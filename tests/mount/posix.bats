@@ -313,6 +313,33 @@ like_local() {
 	remount
 }
 
+@test "a folder with the set-group-ID bit gives its group to what is made in it" {
+	[ "$(id -u)" = 0 ] || skip "needs root to give files away"
+	mkdir "$D/shared"
+	chgrp 4321 "$D/shared"
+	chmod 2775 "$D/shared"
+	echo x >"$D/shared/f"
+	mkdir "$D/shared/d"
+	ln -s f "$D/shared/l"
+	is "$(stat -c '%g' "$D/shared/f")" 4321
+	is "$(stat -c '%a %g' "$D/shared/d")" "2755 4321"
+	is "$(stat -c '%g' "$D/shared/l")" 4321
+	remount
+	is "$(stat -c '%g' "$D/shared/f" "$D/shared/d" "$D/shared/l" | sort -u)" 4321
+}
+
+@test "a file that was removed while it is open has no links left" {
+	python3 - "$D/f" <<-'PY'
+		import os, sys
+		fd = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)
+		os.write(fd, b"x")
+		assert os.fstat(fd).st_nlink == 1
+		os.unlink(sys.argv[1])
+		assert os.fstat(fd).st_nlink == 0
+		assert os.pread(fd, 2, 0) == b"x"
+	PY
+}
+
 @test "ro: EROFS for every change" {
 	echo x >"$D/f"
 	remount -o ro
