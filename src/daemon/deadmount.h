@@ -11,7 +11,7 @@
 
 /**
  * Take such a mount away, so that the next one finds the folder.
- * @param mountpoint  absolute, real path, where stat(2) said ENOTCONN
+ * @param mountpoint  absolute, real path, where statvfs(2) said ENOTCONN
  * @return 0; -ENOTCONN when it is not ours, or could not be taken away
  */
 int deadmount_clear(const char *mountpoint);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "daemon/deadmount.h"
 #include "fs/mount.h"
@@ -288,19 +289,26 @@ static int refuse_mountpoint(const char *path, int err)
 				      : "");
 }
 
+/* stat(2) may be answered by the kernel for a second longer. */
+static bool is_dead(const char *mountpoint)
+{
+	struct statvfs vfs;
+
+	return statvfs(mountpoint, &vfs) < 0 && errno == ENOTCONN;
+}
+
 /* @return 0 or -errno */
 static int look_at(const char *mountpoint, struct stat *st)
 {
-	int rc = stat(mountpoint, st) < 0 ? -errno : 0;
+	while (is_dead(mountpoint)) {
+		int rc = deadmount_clear(mountpoint);
 
-	if (rc != -ENOTCONN)
-		return rc;
-	rc = deadmount_clear(mountpoint);
-	if (rc < 0)
-		return rc;
-	fprintf(stderr,
-		"ackfs: %s: its daemon was gone, and the dead mount is taken away\n",
-		mountpoint);
+		if (rc < 0)
+			return rc;
+		fprintf(stderr,
+			"ackfs: %s: its daemon was gone, and the dead mount is taken away\n",
+			mountpoint);
+	}
 	return stat(mountpoint, st) < 0 ? -errno : 0;
 }
 
