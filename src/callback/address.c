@@ -110,7 +110,7 @@ static const char *check_host_name(const char *host, size_t len)
 
 		if (next)
 			p = next - 1;
-		else if (!isalnum((unsigned char)*p) && !strchr("-._%", *p))
+		else if (!isalnum((unsigned char)*p) && !strchr("-._", *p))
 			return "not a host's name; write https://HOST/PATH";
 	}
 	return NULL;

@@ -45,6 +45,8 @@ int file_make_close_locked(struct file *f, const struct process *who,
 				    ->name);
 	out->process = str_dup(who && who->name[0] ? who->name : f->process);
 	rc = cbvars_inherited(fs->d.db, key, &out->vars);
+	if (rc == 0)
+		rc = staging_close_add_meta(out, &f->props.meta);
 	if (rc == 0 && (!out->delivery_id || !out->previous_delivery_id ||
 			!out->rule || !out->process))
 		rc = -ENOMEM;

@@ -103,8 +103,8 @@ struct staging_close {
 	int32_t pid;
 	char *process;
 	int64_t mtime_ms;
-	struct kvs vars; /* file and folder variables, first wins */
-	struct kvs xattrs;
+	struct kvs vars;   /* file and folder variables, first wins */
+	struct kvs xattrs; /* "user.oss.meta.NAME": staging_close_add_meta() */
 };
 
 void staging_props_release(struct staging_props *p);
@@ -113,6 +113,8 @@ int staging_props_copy(struct staging_props *dst,
 void staging_close_release(struct staging_close *c);
 int staging_close_copy(struct staging_close *dst,
 		       const struct staging_close *src);
+/** The user metadata, under the names of its attributes. */
+int staging_close_add_meta(struct staging_close *c, const struct kvs *meta);
 
 /** A snapshot of one staged file, for status, ackctl and decisions. */
 struct staging_info {

@@ -24,6 +24,20 @@ void staging_props_release(struct staging_props *p)
 	*p = (struct staging_props){0};
 }
 
+int staging_close_add_meta(struct staging_close *c, const struct kvs *meta)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < meta->count; i++) {
+		AUTO_FREE char *name =
+			str_printf("user.oss.meta.%s", meta->items[i].name);
+
+		rc = name ? kvs_set(&c->xattrs, name, meta->items[i].value)
+			  : -ENOMEM;
+	}
+	return rc;
+}
+
 /* From one owner to another. */
 static void staging_props_take(struct staging_props *to,
 			       struct staging_props *from)

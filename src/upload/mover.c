@@ -78,6 +78,23 @@ static bool wants_callback(const struct work *w, struct cb_record *record)
 	return !told;
 }
 
+/* What is known of it, without asking. */
+static int add_meta(struct work *w)
+{
+	const struct object_move *m = w->m;
+	struct objmeta seen;
+	int rc;
+
+	if (m->props && m->props->meta)
+		return staging_close_add_meta(&w->close, m->props->meta);
+	if (!m->src_id ||
+	    objmeta_get(w->env->deps.db, m->src, m->src_id, &seen) < 0)
+		return 0;
+	rc = staging_close_add_meta(&w->close, &seen.meta);
+	objmeta_release(&seen);
+	return rc;
+}
+
 static int fill_close(struct work *w, const struct cb_record *record)
 {
 	const struct object_move *m = w->m;
@@ -100,6 +117,8 @@ static int fill_close(struct work *w, const struct cb_record *record)
 	c->rule = str_dup(w->rule->name);
 	if (!c->delivery_id || !c->previous_delivery_id || !c->process ||
 	    !c->rule)
+		return -ENOMEM;
+	if (add_meta(w) < 0)
 		return -ENOMEM;
 	return cbvars_inherited(w->env->deps.db, m->src, &c->vars);
 }

@@ -498,6 +498,31 @@ static void a_url_that_a_path_breaks_is_refused(void **state)
 	rules_free(r);
 }
 
+static void a_host_that_a_path_breaks_is_refused(void **state)
+{
+	static const char *const keys[] = {
+		"url = http://%{segment:1}.example.com/cb\n",
+		"url = http://app.example.com/cb\nhost = %{segment:1}.example.com\n",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		AUTO_FREE char *text =
+			str_printf(PREAMBLE "[callback]\n%s", keys[i]);
+		struct rules *r = rules_of(state, text, NULL);
+		AUTO(callback_release) struct callback good = {.rule = NULL};
+		AUTO(callback_release) struct callback bad = {.rule = NULL};
+		AUTO_FREE char *none = NULL;
+		AUTO_FREE char *why = NULL;
+		struct callback_inputs in = inputs("acme/a");
+
+		assert_int_equal(render(r, &in, &good, &none), 0);
+		in = inputs("M\xc3\xbcller & Co/a"); /* OSS would refuse it */
+		assert_int_equal(render(r, &in, &bad, &why), -EINVAL);
+		assert_non_null(strstr(why, "not a host"));
+		rules_free(r);
+	}
+}
+
 static void samples_show_what_oss_will_send(void **state)
 {
 	struct kv items[] = {
@@ -657,6 +682,7 @@ int main(void)
 		IN_DIR(variables_past_the_limit_are_refused_by_name),
 		IN_DIR(values_that_are_no_text_are_refused_by_name),
 		IN_DIR(a_url_that_a_path_breaks_is_refused),
+		IN_DIR(a_host_that_a_path_breaks_is_refused),
 		IN_DIR(samples_show_what_oss_will_send),
 		IN_DIR(a_file_s_variables_are_checked_when_they_are_set),
 		IN_DIR(doubtful_settings_are_warned_of),
