@@ -51,6 +51,7 @@ struct parked_req {
 	atomic_bool pending;  /* an INTERRUPT came before that */
 	atomic_bool answered; /* who sets it owns the request */
 	parked_answer answer;
+	void (*late)(void *arg);
 	void *arg;
 	void (*free_arg)(void *);
 };
@@ -97,6 +98,11 @@ struct parked_req *parked_new(fuse_req_t req, parked_answer answer, void *arg,
 	return p;
 }
 
+void parked_set_late(struct parked_req *p, void (*late)(void *arg))
+{
+	p->late = late;
+}
+
 static void parked_done(void *arg, int rc)
 {
 	struct parked_req *p = arg;
@@ -108,6 +114,8 @@ static void parked_done(void *arg, int rc)
 			p->answer(p->req, rc, p->arg);
 		else
 			ops_reply(p->req, rc);
+	} else if (p->late) {
+		p->late(p->arg);
 	}
 	parked_put(p);
 }

@@ -58,6 +58,8 @@ typedef void (*parked_answer)(fuse_req_t req, int rc, void *arg);
  *  @return NULL: no memory, the request is answered */
 struct parked_req *parked_new(fuse_req_t req, parked_answer answer, void *arg,
 			      void (*free_arg)(void *));
+/** Called when the work ends after its caller was killed and answered. */
+void parked_set_late(struct parked_req *p, void (*late)(void *arg));
 /** What the layers below call, once, at any time. */
 struct fs_done parked_fs_done(struct parked_req *p);
 /** The handler looks at nothing of the request's any more. */

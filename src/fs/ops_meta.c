@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fs/ops.h"
+#include "util/buf.h"
 #include "util/clock.h"
 
 static void reply_entry(fuse_req_t req, int rc, const struct fs_attr *attr)
@@ -194,9 +196,63 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
 	reply_entry(req, rc, &attr);
 }
 
+/* The names that an operation changes.  When its caller is killed, it goes on:
+   what the kernel has looked up meanwhile is stale at its end. */
+struct names {
+	struct fs *fs;
+	fuse_ino_t parent, new_parent;
+	char *name, *new_name;
+};
+
+static void names_free(void *arg)
+{
+	struct names *n = arg;
+
+	free(n->name);
+	free(n->new_name);
+	free(n);
+}
+
+static void names_stale(void *arg)
+{
+	const struct names *n = arg;
+	struct fs *fs = n->fs;
+
+	if (!fs->invalidate_name)
+		return;
+	fs->invalidate_name(fs->notify_arg, n->parent, n->name);
+	if (n->new_name)
+		fs->invalidate_name(fs->notify_arg, n->new_parent, n->new_name);
+}
+
+/* new_name may be NULL. @return NULL: ENOMEM was answered */
+static struct parked_req *park_names(fuse_req_t req, fuse_ino_t parent,
+				     const char *name, fuse_ino_t new_parent,
+				     const char *new_name)
+{
+	struct names *n = calloc(1, sizeof(*n));
+	struct parked_req *p;
+
+	if (!n) {
+		ops_reply(req, -ENOMEM);
+		return NULL;
+	}
+	*n = (struct names){ops_fs(req), parent, new_parent, str_dup(name),
+			    new_name ? str_dup(new_name) : NULL};
+	if (!n->name || (new_name && !n->new_name)) {
+		names_free(n);
+		ops_reply(req, -ENOMEM);
+		return NULL;
+	}
+	p = parked_new(req, NULL, n, names_free);
+	if (p)
+		parked_set_late(p, names_stale);
+	return p;
+}
+
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct parked_req *p = parked_new(req, NULL, NULL, NULL);
+	struct parked_req *p = park_names(req, parent, name, 0, NULL);
 
 	if (p) {
 		fs_unlink(ops_fs(req), parent, name, parked_fs_done(p));
@@ -206,7 +262,7 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct parked_req *p = parked_new(req, NULL, NULL, NULL);
+	struct parked_req *p = park_names(req, parent, name, 0, NULL);
 
 	if (p) {
 		fs_rmdir(ops_fs(req), parent, name, parked_fs_done(p));
@@ -224,7 +280,7 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		ops_reply(req, -EINVAL);
 		return;
 	}
-	p = parked_new(req, NULL, NULL, NULL);
+	p = park_names(req, parent, name, new_parent, new_name);
 	if (p) {
 		fs_rename(ops_fs(req), parent, name, new_parent, new_name,
 			  flags & RENAME_NOREPLACE, parked_fs_done(p));

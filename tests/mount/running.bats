@@ -255,3 +255,21 @@ sys.exit(n == 0)' "$D/f" &
 }
 
 has_hit() { [ "$(fault_hits)" -ge 1 ]; }
+
+gone() { [ ! -e "$1" ]; }
+
+@test "mv of a folder that is killed goes on: at its end the new name shows alone" {
+	mkdir "$D/a"
+	for i in 1 2 3; do echo "$i" >"$D/a/$i"; done
+	remount # to a mount that has not listed the folder above
+	fault CopyObject "$(key_of "$D")/b/3" stall
+	mv "$D/a" "$D/b" &
+	wait_is 1 fault_hits
+	kill -INT $! && kill -TERM $!
+	wait $! || true
+	wait_for stat "$D/a/1" "$D/b/1" >/dev/null # the kernel learns of both
+	faults_clear
+	quick 30 "$BIN/ackctl" wait "$MNT"
+	wait_for gone "$D/a"
+	is "$(cat "$D"/b/*)" "$(printf '1\n2\n3')"
+}
