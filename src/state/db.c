@@ -30,8 +30,8 @@
 #include "util/thread.h"
 
 enum {
-	GROUP_MAX = 512,        /* jobs in a transaction */
-	CHECKPOINT_PAGES = 512, /* 2 MiB of WAL */
+	GROUP_MAX = 512,         /* jobs in a transaction */
+	CHECKPOINT_PAGES = 4096, /* 16 MiB of WAL */
 	COMPLAINT_MS = 10000,
 	LATER_MS = 20,
 };

@@ -144,7 +144,7 @@ static int open_writer(struct db *db, char **why)
 	if (rc == 0)
 		rc = sql_exec(sql, "PRAGMA journal_mode=WAL;"
 				   "PRAGMA synchronous=FULL;"
-				   "PRAGMA journal_size_limit=4194304");
+				   "PRAGMA journal_size_limit=16777216");
 	if (rc == 0)
 		rc = schema_migrate(sql, schema_steps, schema_step_count);
 	if (rc < 0)
