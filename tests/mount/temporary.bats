@@ -191,6 +191,19 @@ only() { # NAME...: one upload and one callback each, nothing else
 	remount
 }
 
+@test "sed -i, with what the manual advises: the edited name is told of" {
+	echo a >"$D/x"
+	remount -o 'callback.temporary=builtin sed??????'
+	sed -i s/a/b/ "$D/x"
+	uploaded 2 "$D/x" <<<b
+	remount -o callback.on_rename=always
+	echo a >"$D/y"
+	sed -i s/a/c/ "$D/y"
+	wait_is 2 count_callbacks "$D/y"
+	is "$(cat "$D/y")" c
+	remount
+}
+
 # -- empty files -----------------------------------------------------------------------
 
 @test "an empty file is uploaded when empty_hold is over, with a callback" {
