@@ -179,6 +179,47 @@ static void a_header_of_version_4_needs_date_and_payload(void **state)
 	emu_close(&e);
 }
 
+/* The scope is looked at before the signature. */
+static void each_part_of_the_scope_counts(void **state)
+{
+	static const struct {
+		const char *scope; /* behind the day */
+		int status;
+		const char *code;
+	} cases[] = {
+		{"/cn-hangzhou/oss/aliyun_v4_request",  403,
+		 "SignatureDoesNotMatch"                                      },
+		{"0/cn-hangzhou/oss/aliyun_v4_request", 400, "InvalidArgument"},
+		{"/cn-beijing/oss/aliyun_v4_request",   400, "InvalidArgument"},
+		{"/cn-hangzhou/s3/aliyun_v4_request",   400, "InvalidArgument"},
+		{"/cn-hangzhou/oss/aliyun_v5_request",  400, "InvalidArgument"},
+		{"/cn-hangzhou/oss",                    400, "InvalidArgument"},
+		{"/cn-hangzhou/oss/aliyun_v4_request/", 400, "InvalidArgument"},
+	};
+	char iso[CLOCK_TEXT_LEN];
+	AUTO_FREE char *date = NULL;
+	struct emu e;
+
+	(void)state;
+	emu_open(&e);
+	date = str_printf("x-oss-date: %s",
+			  clock_iso_basic(iso, clock_real_ms()));
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_FREE char *auth =
+			str_printf("Authorization: OSS4-HMAC-SHA256 Credential="
+				   "emulator-key/%.8s%s,Signature=x",
+				   iso, cases[i].scope);
+
+		emu_fails(&e, "GET", "/bucket/k",
+			  (const char *[]){
+				  date, auth,
+				  "x-oss-content-sha256: UNSIGNED-PAYLOAD",
+				  NULL},
+			  NULL, cases[i].status, cases[i].code);
+	}
+	emu_close(&e);
+}
+
 static void path_style_can_be_refused(void **state)
 {
 	struct emu e;
@@ -222,6 +263,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_signatures_have_oss_s_words),
 		cmocka_unit_test(a_header_of_version_4_needs_date_and_payload),
+		cmocka_unit_test(each_part_of_the_scope_counts),
 		cmocka_unit_test(path_style_can_be_refused),
 		cmocka_unit_test(anonymous_requests_need_a_public_acl),
 	};

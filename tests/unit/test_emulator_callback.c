@@ -1053,6 +1053,9 @@ static void other_operations_make_none(void **state)
 {
 	struct fixture *f = *state;
 	AUTO_FREE char *cb = form_callback(f, "/");
+	AUTO(answer_release) struct answer a;
+	AUTO_FREE char *id = NULL;
+	AUTO_FREE char *part = NULL;
 
 	emu_do(&f->emu, "PUT", "/bucket/k", NULL, "x", 200);
 	emu_do(&f->emu, "PUT", "/bucket/c",
@@ -1060,6 +1063,10 @@ static void other_operations_make_none(void **state)
 	emu_do(&f->emu, "POST", "/bucket/a?append&position=0", H(cb), "x", 200);
 	emu_do(&f->emu, "PUT", "/bucket/l?symlink",
 	       H(cb, "x-oss-symlink-target: k"), NULL, 200);
+	emu_expect(&f->emu, "POST", "/bucket/m?uploads", H(cb), NULL, 200, &a);
+	id = answer_element(&a, "UploadId", 0);
+	part = str_printf("/bucket/m?partNumber=1&uploadId=%s", id);
+	emu_do(&f->emu, "PUT", part, H(cb), "x", 200);
 	assert_int_equal(seen(f)->calls, 0);
 }
 
