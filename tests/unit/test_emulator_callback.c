@@ -310,6 +310,7 @@ static void answers_are_judged(void **state)
 		{"negative",        200, "-1",      NULL,               "",
 		 "Error Status : 400.User server return invalid conent-length "
 		 "value."										      },
+		{"just fits",       200, "1048576", NULL,               "{}",             NULL                 },
 		{"too long",        200, "1048577", NULL,               "{}",
 		 "Error Status : 400.User server return too long "
 		 "content-length value."								       },

@@ -407,6 +407,50 @@ static void buckets_come_and_go(void **state)
 	emu_do(e, "GET", "/bucket?acl", NULL, NULL, 200);
 }
 
+static void lists_buckets(struct emu *e, const char *query, const char *want)
+{
+	AUTO_FREE char *target = str_printf("/?%s", query);
+	AUTO(answer_release) struct answer a;
+	AUTO(buf_release) struct buf got = BUF_INIT;
+	char *name;
+
+	emu_expect(e, "GET", target, NULL, NULL, 200, &a);
+	for (int i = 0; (name = answer_element(&a, "Name", i)); i++) {
+		buf_addf(&got, "%s ", name);
+		free(name);
+	}
+	if (strcmp(buf_str(&got), want) != 0)
+		fail_msg("%s: got \"%s\"", query, buf_str(&got));
+}
+
+static void buckets_are_listed_in_pages(void **state)
+{
+	struct emu *e = *state;
+	AUTO(answer_release) struct answer acl;
+	AUTO(answer_release) struct answer list;
+	AUTO_FREE char *grant = NULL;
+	AUTO_FREE char *region = NULL;
+	AUTO_FREE char *location = NULL;
+
+	emu_do(e, "PUT", "/b-one",
+	       (const char *[]){"x-oss-acl: public-read", NULL}, NULL, 200);
+	emu_do(e, "PUT", "/b-two", NULL, NULL, 200);
+	lists_buckets(e, "", "b-one b-two bucket ");
+	lists_buckets(e, "prefix=b-", "b-one b-two ");
+	lists_buckets(e, "marker=b-one", "b-two bucket ");
+	lists_buckets(e, "max-keys=1", "b-one ");
+	emu_fails(e, "GET", "/?max-keys=1001", NULL, NULL, 400,
+		  "InvalidArgument");
+	emu_expect(e, "GET", "/", NULL, NULL, 200, &list);
+	region = answer_element(&list, "Region", 0);
+	location = answer_element(&list, "Location", 0);
+	assert_string_equal(region, "cn-hangzhou");
+	assert_string_equal(location, "oss-cn-hangzhou");
+	emu_expect(e, "GET", "/b-one?acl", NULL, NULL, 200, &acl);
+	grant = answer_element(&acl, "Grant", 0);
+	assert_string_equal(grant, "public-read");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -422,6 +466,7 @@ int main(void)
 		T(pages_of_any_size_give_everything_once),
 		T(bad_parameters_are_refused),
 		T(buckets_come_and_go),
+		T(buckets_are_listed_in_pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -482,6 +482,51 @@ static void uploads_are_listed_and_grouped(void **state)
 			       "<NextKeyMarker>b</NextKeyMarker>"));
 }
 
+/* Every page of one upload, on and on by both markers. */
+static void pages_of_uploads_give_each_once(void **state)
+{
+	static const char *const keys[] = {"a", "a", "a", "b/1", "b/2", "c"};
+	struct emu *e = *state;
+	AUTO_FREE char *key = str_dup("");
+	AUTO_FREE char *id = str_dup("");
+	AUTO_FREE char *last_id = str_dup("");
+	int seen = 0;
+	int groups = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		AUTO_FREE char *target =
+			str_printf("/bucket/%s?uploads", keys[i]);
+
+		emu_do(e, "POST", target, NULL, NULL, 200);
+	}
+	for (int pages = 0; pages < 10; pages++) {
+		AUTO_FREE char *target =
+			str_printf("/bucket?uploads&delimiter=/&max-uploads=1&"
+				   "key-marker=%s&upload-id-marker=%s",
+				   key, id);
+		AUTO(answer_release) struct answer a;
+		AUTO_FREE char *more = NULL;
+		AUTO_FREE char *this_id = NULL;
+
+		emu_expect(e, "GET", target, NULL, NULL, 200, &a);
+		this_id = answer_element(&a, "UploadId", 0);
+		if (this_id)
+			assert_string_not_equal(this_id, last_id);
+		assert_int_equal(str_set(&last_id, this_id ? this_id : ""), 0);
+		seen += count_elements(&a, "Upload");
+		groups += count_elements(&a, "CommonPrefixes");
+		more = answer_element(&a, "IsTruncated", 0);
+		if (strcmp(more, "true") != 0)
+			break;
+		free(take_ptr(key));
+		free(take_ptr(id));
+		key = answer_element(&a, "NextKeyMarker", 0);
+		id = answer_element(&a, "NextUploadIdMarker", 0);
+	}
+	assert_int_equal(seen, 4);
+	assert_int_equal(groups, 1);
+}
+
 static void forbid_overwrite_counts_twice(void **state)
 {
 	struct emu *e = *state;
@@ -518,6 +563,7 @@ int main(void)
 		T(aborted_uploads_are_gone),
 		T(parts_are_listed_in_pages),
 		T(uploads_are_listed_and_grouped),
+		T(pages_of_uploads_give_each_once),
 		T(forbid_overwrite_counts_twice),
 	};
 

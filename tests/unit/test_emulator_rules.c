@@ -181,6 +181,77 @@ static void a_suspended_bucket_has_null_versions(void **state)
 	has_header(&off, "x-oss-version-id", "null");
 }
 
+/* Onto itself a version is a copy like others: it keeps its metadata. */
+static void a_version_copied_onto_itself_stays(void **state)
+{
+	struct emu *e = *state;
+	AUTO(answer_release) struct answer a;
+
+	set_versioning(e, "Enabled");
+	emu_do(e, "PUT", "/bucket/k", H("x-oss-meta-m: 1"), "x", 200);
+	emu_do(e, "PUT", "/bucket/k",
+	       H("x-oss-copy-source: /bucket/k", "x-oss-meta-m: 2"), "", 200);
+	emu_expect(e, "HEAD", "/bucket/k", NULL, NULL, 200, &a);
+	has_header(&a, "x-oss-meta-m", "1");
+}
+
+/* ---- times ---- */
+
+/* A date is of whole seconds: the object's own has not passed. */
+static void an_object_is_not_newer_than_its_date(void **state)
+{
+	static const struct {
+		const char *header;
+		int status; /* with the object's time */
+		int before; /* with an earlier one */
+	} cases[] = {
+		{"If-Modified-Since",   304, 200},
+		{"If-Unmodified-Since", 200, 412},
+	};
+	struct emu *e = *state;
+	AUTO(answer_release) struct answer a;
+	const char *date;
+	char earlier[CLOCK_TEXT_LEN];
+	int64_t when;
+
+	emu_do(e, "PUT", "/bucket/k", NULL, "x", 200);
+	emu_expect(e, "HEAD", "/bucket/k", NULL, NULL, 200, &a);
+	date = answer_header(&a, "Last-Modified");
+	assert_int_equal(clock_parse_http_date(date, &when), 0);
+	clock_http_date(earlier, when - 1000);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_FREE char *same =
+			str_printf("%s: %s", cases[i].header, date);
+		AUTO_FREE char *before =
+			str_printf("%s: %s", cases[i].header, earlier);
+
+		emu_do(e, "GET", "/bucket/k", H(same), NULL, cases[i].status);
+		emu_do(e, "GET", "/bucket/k", H(before), NULL, cases[i].before);
+	}
+}
+
+/* ---- five gigabytes ---- */
+
+static void one_request_stores_five_gigabytes_at_most(void **state)
+{
+	static const char *const targets[] = {
+		"/bucket/k", "/bucket/k?append&position=0", "/bucket"};
+	static const char *const methods[] = {"PUT", "POST", "POST"};
+	struct emu *e = *state;
+	struct object *o = object_new("full");
+
+	for (size_t i = 0; i < ARRAY_LEN(targets); i++)
+		emu_fails(e, methods[i], targets[i],
+			  H("Content-Length: 5368709121"), NULL, 400,
+			  "EntityTooLarge");
+	assert_non_null(o);
+	o->body->size = 5 * GIB;
+	o->type = OBJECT_APPENDABLE;
+	assert_int_equal(store_put(e->em->store, "bucket", o, false), 0);
+	emu_fails(e, "POST", "/bucket/full?append&position=5368709120", NULL,
+		  "x", 400, "EntityTooLarge");
+}
+
 /* ---- links ---- */
 
 static void a_link_shows_its_target_under_its_own_headers(void **state)
@@ -190,6 +261,8 @@ static void a_link_shows_its_target_under_its_own_headers(void **state)
 	AUTO(answer_release) struct answer link;
 	AUTO(answer_release) struct answer get;
 	AUTO(answer_release) struct answer own;
+	AUTO(answer_release) struct answer newer;
+	AUTO(answer_release) struct answer later;
 	AUTO(answer_release) struct answer meta;
 
 	emu_expect(e, "PUT", "/bucket/t",
@@ -213,6 +286,14 @@ static void a_link_shows_its_target_under_its_own_headers(void **state)
 	has_header(&get, "Last-Modified", answer_header(&own, "Last-Modified"));
 	emu_expect(e, "HEAD", "/bucket/l?objectMeta", NULL, NULL, 200, &meta);
 	has_header(&meta, "ETag", answer_header(&own, "ETag"));
+	has_header(&meta, "Last-Modified",
+		   answer_header(&own, "Last-Modified"));
+	e->em->skew_ms += 5000;
+	emu_do(e, "PUT", "/bucket/t", NULL, "hi oss", 200);
+	emu_expect(e, "HEAD", "/bucket/t", NULL, NULL, 200, &newer);
+	emu_expect(e, "HEAD", "/bucket/l", NULL, NULL, 200, &later);
+	has_header(&later, "Last-Modified",
+		   answer_header(&newer, "Last-Modified"));
 	has_header(&meta, "x-oss-hash-crc64ecma", NULL);
 	emu_fails(e, "PUT", "/bucket/l?symlink",
 		  H("x-oss-symlink-target: t", "x-oss-forbid-overwrite: true"),
@@ -400,6 +481,9 @@ int main(void)
 		T(a_copy_inherits_neither_acl_nor_encryption),
 		T(a_copy_of_a_link_is_a_link),
 		T(a_suspended_bucket_has_null_versions),
+		T(a_version_copied_onto_itself_stays),
+		T(an_object_is_not_newer_than_its_date),
+		T(one_request_stores_five_gigabytes_at_most),
 		T(a_link_shows_its_target_under_its_own_headers),
 		T(the_meta_of_an_object_is_short),
 		T(mass_deletions_have_their_limits),
