@@ -13,6 +13,7 @@ import xml.etree.ElementTree
 
 BUCKET = 'bucket'
 DEADLINE = 90  # seconds; ample for a loaded machine under sanitizers
+STUCK_AFTER = 5
 
 CONF = '''\
 [oss]
@@ -64,6 +65,7 @@ class World:
         self.bin = bin_dir
         self.mount = folder + '/mnt'
         self.daemon = None
+        self.zombie_since = None
         self.processes = []
         for name in ('/mnt', '/state'):
             os.makedirs(folder + name)
@@ -111,7 +113,20 @@ class World:
             return ' %s fuse.ackfs ' % self.mount in f.read()
 
     def is_dead(self):
-        return self.daemon.poll() is not None
+        if self.daemon.poll() is not None:
+            return True
+        # It was killed while it told the kernel of a name.  That waits for the
+        # folder's lock, whose holder waits for the daemon's answer.
+        with open('/proc/%d/stat' % self.daemon.pid) as f:
+            is_zombie = f.read().rpartition(')')[2].split()[0] == 'Z'
+        if not is_zombie:
+            self.zombie_since = None
+        elif self.zombie_since is None:
+            self.zombie_since = time.monotonic()
+        elif time.monotonic() - self.zombie_since > STUCK_AFTER:
+            subprocess.run(['umount', '-f', self.mount], check=False,
+                           stderr=subprocess.DEVNULL)
+        return False
 
     def start(self, failpoint=None):
         """Mount.  False: it died of the failpoint on the way."""
@@ -139,7 +154,8 @@ class World:
         """The dead mount stays, so that programs do not see what is below."""
         if not self.is_dead():
             self.daemon.kill()
-        self.daemon.wait()
+        while not self.is_dead():
+            time.sleep(0.002)
         if self.daemon.returncode != -signal.SIGKILL:
             raise Failure('ackfs ended by itself: status %d' % self.daemon.returncode,
                           *self.log_tail())
