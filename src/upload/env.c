@@ -57,10 +57,13 @@ void run_moved(struct upload_run *run)
 int staged_fill(const struct upload_env *env, struct staging *s,
 		struct upload_run *run, uint64_t off, uint64_t len)
 {
-	uint64_t miss_off, miss_len;
+	uint64_t miss_off, miss_len, fetched = UINT64_MAX;
 	int rc = 0;
 
 	while (rc == 0 && staging_missing(s, off, len, &miss_off, &miss_len)) {
+		if (miss_off == fetched) /* the object ends before */
+			return -ESTALE;
+		fetched = miss_off;
 		if (atomic_load(&run->cancel))
 			return -ECANCELED;
 		if (!env->deps.fetch)

@@ -134,7 +134,7 @@ static int prepare_callback(struct work *w)
 {
 	AUTO(kvs_release) struct kvs captures = KVS_INIT;
 	struct cb_record record = {0};
-	uint64_t size = w->m->src_id ? w->m->src_id->size : UINT64_MAX;
+	uint64_t size = w->m->src_id->size;
 	int rc = 0;
 
 	w->rule = rules_match(w->env->deps.rules,
@@ -143,10 +143,9 @@ static int prepare_callback(struct work *w)
 	    wants_callback(w, &record)) {
 		rc = fill_close(w, &record);
 		if (rc == 0)
-			rc = upload_render(w->env, w->m->dst,
-					   size == UINT64_MAX ? 0 : size,
-					   &w->close, w->rule, &captures,
-					   &w->callback, &w->render_error);
+			rc = upload_render(w->env, w->m->dst, size, &w->close,
+					   w->rule, &captures, &w->callback,
+					   &w->render_error);
 		w->has_callback = rc == 0 && !w->render_error;
 	}
 	cb_record_release(&record);
@@ -230,7 +229,7 @@ static void begin_intent(struct work *w)
 	};
 	struct intent with_etag = i;
 
-	if (!w->m->remove_source || !w->m->src_id)
+	if (!w->m->remove_source)
 		return;
 	memcpy(with_etag.src_etag, w->m->src_id->etag,
 	       sizeof(with_etag.src_etag));
@@ -253,12 +252,39 @@ static int remove_source(struct work *w, struct oss_reply *reply)
 	return rc;
 }
 
-int uploader_move(struct uploader *u, const struct object_move *m,
+/* What is moved, where the caller does not know it: a copy's answer tells no
+   size. */
+static int ask_source(struct uploader *u, const char *key, struct object_id *id,
+		      struct oss_reply *reply)
+{
+	const struct store *store = &u->env.deps.store;
+	struct oss_ctl ctl = {.deadline_ms = clock_mono_ms() +
+					     u->env.conf.retry_deadline_ms,
+			      .cancel = &u->env.is_ending};
+	struct oss_object o = {.size = 0};
+	int rc = store->ops->head(store->self, key, &ctl, &o, reply);
+
+	if (rc == 0)
+		object_id_of(&o, id);
+	oss_object_release(&o);
+	return rc;
+}
+
+int uploader_move(struct uploader *u, const struct object_move *move,
 		  struct object_id *out_id, struct oss_reply *reply)
 {
+	struct object_id src_id;
+	struct object_move known = *move;
+	const struct object_move *m = &known;
 	AUTO(work_release) struct work w = {.env = &u->env, .m = m};
-	int rc = prepare_callback(&w);
+	int rc = 0;
 
+	if (!known.src_id) {
+		rc = ask_source(u, known.src, &src_id, reply);
+		known.src_id = &src_id;
+	}
+	if (rc == 0)
+		rc = prepare_callback(&w);
 	if (rc < 0)
 		return rc;
 	begin_intent(&w);
@@ -267,7 +293,7 @@ int uploader_move(struct uploader *u, const struct object_move *m,
 	if (rc == 0) {
 		struct object_id id;
 
-		object_id_of_put(&w.put, m->src_id ? m->src_id->size : 0, &id);
+		object_id_of_put(&w.put, m->src_id->size, &id);
 		*out_id = id;
 		move_records(&w, &id);
 		if (m->remove_source)
