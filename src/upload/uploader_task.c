@@ -183,11 +183,19 @@ static bool is_cancelled(struct uploader *u, const struct upload *up)
 	return cancelled;
 }
 
+/* The mount ends: that is no failure, the journal has the file for the next
+   start.  Its close() must not take it for an upload that became void. */
+static bool is_broken_off(struct uploader *u, const struct failure *f)
+{
+	return f->rc == -ECANCELED && atomic_load(&u->env.is_ending);
+}
+
 static void conclude_failed(struct uploader *u, struct upload *up,
 			    struct attempt *a, struct failure *f)
 {
 	struct upload_outcome o = a->outcome;
 	struct staging *s = staging_get(up->s);
+	bool broken_off = is_broken_off(u, f);
 	int64_t pause = plan(up, f);
 	struct watcher *watchers = NULL;
 	char key[STAGING_KEY_MAX];
@@ -196,7 +204,9 @@ static void conclude_failed(struct uploader *u, struct upload *up,
 		multipart_abort(a->stream);
 		multipart_free(take_ptr(a->stream));
 	}
-	if (!is_cancelled(u, up)) {
+	if (broken_off) {
+		o.rc = o.close_rc = -ESHUTDOWN;
+	} else if (!is_cancelled(u, up)) {
 		journal_failure(up, f, pause);
 		staging_key(s, key);
 		log_failure(key, f, up->failures + 1, pause);

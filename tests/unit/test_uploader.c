@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "upload/mover.h"
 #include "util/base.h"
 #include "util/clock.h"
 
@@ -788,6 +789,20 @@ static void retrying_file_goes_on_after_a_restart(void **state)
 	assert_string_equal(id, "d-9");
 }
 
+/* What leans on it must know how long it is. */
+static void a_move_of_an_unknown_object_tells_its_size(void **state)
+{
+	struct upload_fix *f = *state;
+	const struct object_move m = {.src = "a", .dst = "b", .process = ""};
+	struct object_id id;
+	struct oss_reply reply = {0};
+
+	fake_store_put_text(f->oss, "a", "12345");
+	assert_int_equal(uploader_move(f->up, &m, &id, &reply), 0);
+	assert_int_equal(id.size, 5);
+	assert_true(fake_store_is(f->oss, "b", "12345"));
+}
+
 static void stopping_answers_those_who_wait(void **state)
 {
 	struct upload_fix *f = *state;
@@ -812,7 +827,7 @@ static void stopping_answers_those_who_wait(void **state)
 
 		assert_true(waiter_wait(&w[i]) < 0);
 		staging_get_info(s[i], &info);
-		assert_true(info.state == STAGING_RETRYING ||
+		assert_true(info.state == STAGING_UPLOADING ||
 			    info.state == STAGING_CLOSED);
 		staging_put(s[i]);
 	}
@@ -860,6 +875,7 @@ int main(void)
 		TEST(exclusive_create_never_overwrites),
 		TEST(exclusive_create_knows_its_own_after_a_lost_answer),
 		TEST(retrying_file_goes_on_after_a_restart),
+		TEST(a_move_of_an_unknown_object_tells_its_size),
 		TEST(stopping_answers_those_who_wait),
 	};
 
