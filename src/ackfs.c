@@ -146,6 +146,7 @@ static void *drain_main(void *arg)
 	struct daemon *d = arg;
 
 	stack_drain(d->stack, true);
+	utab_forget(d->o.mountpoint);
 	mount_stop(stack_mount(d->stack));
 	return NULL;
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -29,21 +30,8 @@ static void entry_free(struct entry *e)
 	free(e);
 }
 
-/* A mount that is not made, only noted; the mount point is not looked at. */
-static int run_mount(const struct entry *e)
+static int run(const char *const *argv)
 {
-	const char *const argv[] = {"mount",
-				    "--fake",
-				    "--internal-only",
-				    "--no-canonicalize",
-				    "-t",
-				    "fuse.ackfs",
-				    "-o",
-				    "uhelper=fuse.ackfs",
-				    "--",
-				    e->source,
-				    e->mountpoint,
-				    NULL};
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t none;
@@ -71,6 +59,25 @@ static int run_mount(const struct entry *e)
 	return status;
 }
 
+/* A mount that is not made, only noted; the mount point is not looked at. */
+static int run_mount(const struct entry *e)
+{
+	const char *const argv[] = {"mount",
+				    "--fake",
+				    "--internal-only",
+				    "--no-canonicalize",
+				    "-t",
+				    "fuse.ackfs",
+				    "-o",
+				    "uhelper=fuse.ackfs",
+				    "--",
+				    e->source,
+				    e->mountpoint,
+				    NULL};
+
+	return run(argv);
+}
+
 static void *register_main(void *arg)
 {
 	struct entry *e = arg;
@@ -84,11 +91,16 @@ static void *register_main(void *arg)
 	return NULL;
 }
 
+static bool is_kept(void)
+{
+	return geteuid() == 0 && access(HELPER, X_OK) == 0;
+}
+
 void utab_register(const char *source, const char *mountpoint)
 {
 	struct entry *e;
 
-	if (geteuid() != 0 || access(HELPER, X_OK) != 0)
+	if (!is_kept())
 		return;
 	e = calloc(1, sizeof(*e));
 	if (!e)
@@ -98,4 +110,18 @@ void utab_register(const char *source, const char *mountpoint)
 	if (!e->source || !e->mountpoint ||
 	    thread_start_detached("ackfs-utab", register_main, e) < 0)
 		entry_free(e);
+}
+
+void utab_forget(const char *mountpoint)
+{
+	const char *const argv[] = {"umount",
+				    "--fake",
+				    "--internal-only",
+				    "--no-canonicalize",
+				    "--",
+				    mountpoint,
+				    NULL};
+
+	if (is_kept() && run(argv) != 0)
+		log_debug("stop: the entry in utab stays");
 }

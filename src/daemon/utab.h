@@ -17,5 +17,8 @@
  *  must not hold up the kernel's first request.  A failure costs the waiting
  *  alone, and `ackctl umount` does it too. */
 void utab_register(const char *source, const char *mountpoint);
+/** Before the daemon unmounts itself: umount(8) takes the entry away, nobody else
+ *  does.  The mount still answers. */
+void utab_forget(const char *mountpoint);
 
 #endif

@@ -393,11 +393,19 @@ arrived() { # PATH FILE
 		cp "$HELPER" /usr/sbin/umount.fuse.ackfs
 		mkdir -p /usr/local/bin
 		cp "$BIN/ackctl" /usr/local/bin
-		"$BIN/ackfs" "$BUCKET" "$MNT" -f -o "config=$W/ackfs.conf,upload.close_returns=staged" 2>>"$W/ackfs.log" &
-		for ((i = 0; i < 600; i++)); do
-			! grep -qs "TARGET=$MNT " /run/mount/utab || break
-			sleep 0.1
-		done
+		noted() { grep -s "TARGET=$MNT " /run/mount/utab; }
+		begin() {
+			"$BIN/ackfs" "$BUCKET" "$MNT" -f -o "config=$W/ackfs.conf,upload.close_returns=staged" 2>>"$W/ackfs.log" &
+			for ((i = 0; i < 600; i++)); do
+				! noted || break
+				sleep 0.1
+			done
+		}
+		begin
+		kill -TERM $!
+		wait $!
+		! noted || exit 1
+		begin
 		curl -sSf -o /dev/null "$EMU/-/faults" -d '{"operation":"Put*","fault":"latency","ms":1500}'
 		echo slow >"$MNT/slow"
 		umount "$MNT"
