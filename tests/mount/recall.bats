@@ -92,6 +92,22 @@ x-oss-tagging: a=1&b=two" oss PUT "$key" -o /dev/null --data-binary @big \
 	is "$(wc -l <out)" 1
 }
 
+@test "an object that was archived meanwhile: OSS refuses the copy, given up" {
+	echo x >src
+	failed_one "$D/f" src
+	OSS_HEADERS="x-oss-copy-source: /$BUCKET/$(key_of "$D/f")
+x-oss-metadata-directive: REPLACE
+x-oss-storage-class: Archive" oss PUT "$(key_of "$D/f")" -o /dev/null
+	server_up
+	wait_is 1 given_up "$D/f"
+	is "$(count_callbacks "$D/f")" 1
+	is "$(oss_class "$(key_of "$D/f")")" Archive
+	"$BIN/ackctl" log --state given-up "$D/f" >out
+	is "$(wc -l <out)" 1
+}
+
+oss_class() { oss HEAD "$1" -I | tr -d '\r' | awk 'tolower($1) == "x-oss-storage-class:" { print $2 }'; }
+
 given_up() { "$BIN/ackctl" log --json "$1" | jq -s '[.[] | select(.given_up)] | length'; }
 
 @test "what was promised at the close is what is sent again, whatever is configured now" {
