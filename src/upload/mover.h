@@ -18,7 +18,7 @@ struct uploader;
 struct object_move {
 	const char *src, *dst; /* the same: metadata alone, never a callback */
 	const struct object_id *src_id; /* NULL: it is asked for */
-	const struct oss_props *props; /* NULL: the source's are kept */
+	const struct oss_props *props;  /* NULL: the source's are kept */
 	/* for the callback's inputs */
 	uint32_t uid, gid, mode;
 	int64_t mtime_ms;

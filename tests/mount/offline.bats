@@ -76,11 +76,11 @@ last_size() { callbacks_of "$1" .fields.size | tail -n 1; }
 	is "$(ls "$D" | wc -l)" 12
 	comes_back
 	for i in 0 1 2; do
-		arrived f$i "second $i"
+		arrived "f$i" "second $i"
 		is "$(count_uploads "$D/f$i")" 1
 	done
-	for i in $(seq 3 11); do arrived f$i "first $i"; done
-	! log_has 'waits for a remount'
+	for i in $(seq 3 11); do arrived "f$i" "first $i"; done
+	fails log_has "waits for a remount"
 }
 
 @test "close_returns = staged: nobody notices; the newer content wins" {
@@ -93,8 +93,8 @@ last_size() { callbacks_of "$1" .fields.size | tail -n 1; }
 	rm "$D/f4"
 	is "$(cat "$D/f1" "$D/moved" "$D/f7")" $'second 1\nfirst 3\nfirst 7'
 	comes_back
-	for i in 0 1 2; do arrived f$i "second $i"; done
-	for i in $(seq 5 11); do arrived f$i "first $i"; done
+	for i in 0 1 2; do arrived "f$i" "second $i"; done
+	for i in $(seq 5 11); do arrived "f$i" "first $i"; done
 	arrived moved "first 3"
 	fails oss_has "$(key_of "$D/f3")"
 	fails oss_has "$(key_of "$D/f4")"
@@ -142,7 +142,7 @@ last_size() { callbacks_of "$1" .fields.size | tail -n 1; }
 	fails mount_start # require_oss: it says so
 	comes_back
 	mount_start
-	for i in 0 1 2; do arrived f$i "text $i"; done
+	for i in 0 1 2; do arrived "f$i" "text $i"; done
 }
 
 # -- start = offline_ok --------------------------------------------------------
@@ -154,7 +154,7 @@ offline_start() { # MODE
 }
 
 names() { ls "$1"; }
-joined() { ls "$1" | xargs; }
+joined() { paste -sd " " <(ls "$1"); }
 
 drop_box() { # MODE CLOSED
 	offline_start "$1"

@@ -16,8 +16,6 @@ setup() {
 	conf_add upload 'close_returns = staged' 'drain_timeout = 0s' 'retry_deadline = 2s'
 	log_allow .
 	DB=$W/state/world/journal.db
-	# A parallel run's fixture must not be waited for.
-	D=$MNT
 }
 
 teardown() {
