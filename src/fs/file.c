@@ -334,19 +334,18 @@ static int new_empty_generation(struct file *f, struct staging **out)
 {
 	struct staging_base base;
 	bool replaces = f->fs->conf.fail_on_conflict && base_of_node(f, &base);
-	struct staging *s;
+	struct staging *s = NULL;
 	int rc = new_generation(f, replaces ? &base : NULL, &s);
 
-	if (rc < 0)
-		return rc;
-	rc = replaces ? staging_truncate(s, 0) : 0;
-	if (rc < 0) {
+	if (rc == 0 && replaces)
+		rc = staging_truncate(s, 0);
+	if (rc == 0) {
+		*out = s;
+	} else if (s) {
 		staging_discard(s);
 		staging_put(s);
-		return rc;
 	}
-	*out = s;
-	return 0;
+	return rc;
 }
 
 /* An upload owns its generation (fuse-facts 10). */

@@ -255,10 +255,9 @@ static int find(struct fs *fs, uint64_t parent, const char *name,
 		rc = ask(fs, key, &a);
 		if (rc == 0)
 			rc = note_answer(fs, parent, name, &a, since, &n);
-		if (rc < 0)
+		if (rc != 0)
 			return rc;
-		if (n)
-			fs_recall_meta(fs, n);
+		fs_recall_meta(fs, n);
 	}
 	if (fs->conf.posix_meta == FS_POSIX_ALWAYS && fs_may_have_meta(n))
 		fs_need_meta(fs, n);
@@ -276,7 +275,7 @@ int fs_lookup(struct fs *fs, uint64_t parent, const char *name,
 	if (rc < 0)
 		return rc == -EINVAL ? -ENOENT : rc;
 	rc = find(fs, parent, name, &n);
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	lock_acquire(&fs->tree.lock);
 	n->nlookup++;
@@ -307,7 +306,7 @@ int fs_getattr(struct fs *fs, uint64_t ino, struct fs_attr *out)
 	if (!parent)
 		return 0;
 	rc = find(fs, parent, name, &found);
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	lock_acquire(&fs->tree.lock);
 	/* Another kind of thing has that name now: the old node is stale. */

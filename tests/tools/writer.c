@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include "util/base.h"
+#include "util/strnum.h"
 
 static void check(bool ok, const char *what)
 {
@@ -389,17 +391,26 @@ static void map(const char *path, const char *arg)
 
 /* -- ends without close ------------------------------------------------------ */
 
+/* ARG, or what stands for none. */
+static int number(const char *arg, int none)
+{
+	int64_t n = none;
+
+	check(!arg || parse_i64(arg, 0, INT_MAX, &n) == 0, "number");
+	return (int)n;
+}
+
 static void leave(const char *path, const char *arg)
 {
 	put(open_new(path, 0), "one\n");
-	exit(arg ? atoi(arg) : 0);
+	exit(number(arg, 0));
 }
 
 static void leave_threads(const char *path, const char *arg)
 {
 	put(open_new(path, 0), "one\n");
 	start_threads(8);
-	exit(arg ? atoi(arg) : 0);
+	exit(number(arg, 0));
 }
 
 static void *thread_exit(void *arg)
@@ -478,7 +489,7 @@ static void orphan(const char *path, const char *arg)
 static void hold(const char *path, const char *arg)
 {
 	static char block[65536];
-	long left = arg ? atol(arg) : 4;
+	long left = number(arg, 4);
 	int fd = open_new(path, O_TRUNC);
 	char c;
 
