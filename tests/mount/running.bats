@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What happens to a name while its upload runs: the upload stalls in the
 # emulator until the test lets it go on.
-# bats file_tags=asan
+# bats file_tags=asan,tsan
 # shellcheck disable=SC2010,SC2012,SC2016 # ls is what is tested; scripts in quotes
 
 load lib/common

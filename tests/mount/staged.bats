@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # close_returns = staged: close() returns when the local disk has it all.
-# bats file_tags=asan
+# bats file_tags=asan,tsan
 # shellcheck disable=SC2010,SC2012,SC2016 # ls is what is tested; scripts in quotes
 
 load lib/common
