@@ -29,7 +29,7 @@ static void begin_intent(struct rename *r)
 			   .staged_id = file_staged_id(fs, r->n)};
 
 	lock_acquire(&fs->tree.lock);
-	memcpy(i.src_etag, r->n->etag, sizeof(i.src_etag));
+	memcpy(i.src_etag, r->n->etag, sizeof(r->n->etag));
 	lock_release(&fs->tree.lock);
 	if (r->intent == 0 && intent_add(fs->d.db, &i, &r->intent) < 0) {
 		log_warn("fs: a rename is not journaled: from=%s to=%s",
