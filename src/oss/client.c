@@ -83,7 +83,7 @@ int oss_client_probe(struct oss_client *c, int64_t timeout_ms,
 {
 	struct oss_ctl ctl = {.deadline_ms = clock_mono_ms() + timeout_ms};
 	struct oss_list l = {.max_keys = 1};
-	struct oss_list_page page;
+	struct oss_list_page page = {0};
 	int rc = oss_list_objects(c, &l, &ctl, &page);
 
 	if (reply)

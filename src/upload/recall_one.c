@@ -154,9 +154,9 @@ void recall_one(const struct upload_env *env, const char *key, bool forced)
 					     env->conf.retry_deadline_ms,
 			      .cancel = &env->is_ending};
 	struct oss_object head = {.size = 0};
-	struct cb_record rec;
+	struct cb_record rec = {0};
 	struct object_id id;
-	struct oss_reply reply;
+	struct oss_reply reply = {0};
 	int rc = store->ops->head(store->self, key, &ctl, &head, &reply);
 
 	if (rc < 0) {
