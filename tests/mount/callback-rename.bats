@@ -90,7 +90,7 @@ told() { # N PATH [FILE]: N callbacks, the last genuine, with its size
 	same "$D/never/h" big
 }
 
-@test "each has a delivery id of its own, and %{previous_delivery_id} would tell" {
+@test "a callback for a new name is a delivery of its own" {
 	cp big "$D/auto/f"
 	mv "$D/auto/f" "$D/always/f"
 	told 1 "$D/always/f"
