@@ -251,10 +251,12 @@ bool file_fall_back_locked(struct file *f)
 	return true;
 }
 
-bool file_has_locked(const struct file *f, const struct staging *s)
+bool file_has_locked(const struct fs *fs, const struct file *f,
+		     const struct staging *s)
 {
 	const struct generation *g;
 
+	(void)fs; /* names the lock */
 	LL_SEARCH_SCALAR(f->older, g, staging, s);
 	return f->now == s || g;
 }

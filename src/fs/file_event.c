@@ -123,10 +123,10 @@ static struct file *file_of_staging(struct fs *fs, struct staging *s)
 	lock_acquire(&fs->tree.lock);
 	n = fs_node_of_key_locked(fs, key);
 	f = n ? n->file : NULL;
-	if (!f || !file_has_locked(f, s)) {
+	if (!f || !file_has_locked(fs, f, s)) {
 		DL_FOREACH(fs->files, f)
 		{
-			if (file_has_locked(f, s))
+			if (file_has_locked(fs, f, s))
 				break;
 		}
 	}

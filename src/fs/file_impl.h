@@ -143,8 +143,8 @@ int file_push_older_locked(struct file *f) ACK_REQUIRES(f->lock);
 bool file_remove_older_locked(struct file *f, struct staging *s)
 	ACK_REQUIRES(f->lock);
 /** Is s one of its generations? */
-bool file_has_locked(const struct file *f, const struct staging *s)
-	ACK_REQUIRES(f->fs->tree.lock);
+bool file_has_locked(const struct fs *fs, const struct file *f,
+		     const struct staging *s) ACK_REQUIRES(fs->tree.lock);
 /** No row speaks of it any more, its bytes live with its references: what an
  *  unlinked file is made of. */
 void file_make_anonymous(struct staging *s);

@@ -378,10 +378,10 @@ static struct node *parent_of_key_locked(struct fs *fs, const char *key,
 	return fs_make_path_locked(fs, folder);
 }
 
-static bool find_again_locked(struct rename *r, const struct intent *i)
-	ACK_REQUIRES(r->fs->tree.lock)
+static bool find_again_locked(struct fs *fs, struct rename *r,
+			      const struct intent *i)
+	ACK_REQUIRES(fs->tree.lock)
 {
-	struct fs *fs = r->fs;
 	struct node *from = parent_of_key_locked(fs, i->src, r->old_name);
 	struct node *to = parent_of_key_locked(fs, i->dst, r->new_name);
 
@@ -411,7 +411,7 @@ int fs_rename_again(struct fs *fs, const struct intent *i)
 	strncat(r->src, i->src, sizeof(r->src) - 1);
 	strncat(r->dst, i->dst, sizeof(r->dst) - 1);
 	lock_acquire(&fs->tree.lock);
-	found = find_again_locked(r, i);
+	found = find_again_locked(fs, r, i);
 	lock_release(&fs->tree.lock);
 	if (found)
 		rename_file_run(r);
