@@ -28,7 +28,7 @@ int fs_rename_again(struct fs *fs, const struct intent *i);
 int fs_change_later(struct fs *fs, struct node *n);
 /** One x-oss-meta-NAME among others; value NULL removes.
  *  @param flags  XATTR_CREATE, XATTR_REPLACE
- *  @return 0, -EEXIST, -ENODATA, -ENOMEM */
+ *  @return 0, -EEXIST, -ENODATA, -E2BIG (all together, OSS_META_MAX), -ENOMEM */
 int fs_change_user_meta(struct kvs *meta, const char *name, const char *value,
 			int flags);
 /** A removed or replaced folder's cached children. */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -22,6 +23,8 @@
 
 #define COALESCE_MS 1000
 #define RETRY_MS 30000
+/** mode, uid, gid, mtime: names and numbers. */
+#define META_POSIX_ROOM 128
 
 /* -- the object's properties, with what changed ---------------------------- */
 
@@ -490,11 +493,28 @@ static void user_meta_done(struct user_meta *u, int rc)
 	done.fn(done.arg, rc);
 }
 
+/* What OSS counts, with room for mode, owner and times, which follow. */
+static bool has_room(const struct kvs *meta, const char *name,
+		     const char *value)
+{
+	size_t sum = strlen(name) + strlen(value) + META_POSIX_ROOM;
+
+	for (size_t i = 0; i < meta->count; i++) {
+		const struct kv *m = &meta->items[i];
+
+		if (strcasecmp(m->name, name) != 0 && !posix_owns(m->name))
+			sum += strlen(m->name) + strlen(m->value);
+	}
+	return sum <= OSS_META_MAX;
+}
+
 int fs_change_user_meta(struct kvs *meta, const char *name, const char *value,
 			int flags)
 {
 	bool there = kvs_get(meta, name) != NULL;
 
+	if (value && !has_room(meta, name, value))
+		return -E2BIG;
 	if (there && (flags & XATTR_CREATE))
 		return -EEXIST;
 	if (!there && (!value || (flags & XATTR_REPLACE)))

@@ -43,8 +43,6 @@ static int check_meta(const char *name, const char *value)
 		      (*c >= '0' && *c <= '9') || *c == '-'))
 			return -EINVAL;
 	}
-	if (value && strlen(value) + strlen(name) > OSS_META_MAX)
-		return -E2BIG;
 	for (const char *c = value ? value : ""; *c; c++) {
 		if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
 			return -EINVAL;

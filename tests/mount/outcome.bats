@@ -179,6 +179,20 @@ rounds() {
 	uploaded 1 "$D/f" <<<x
 }
 
+@test "user metadata is refused where its sum is more than OSS holds" {
+	local value
+	value=$(printf 'v%.0s' $(seq 3000))
+	echo x >"$D/f"
+	setfattr -n user.oss.meta.a -v "$value" "$D/f"
+	setfattr -n user.oss.meta.b -v "$value" "$D/f"
+	run setfattr -n user.oss.meta.c -v "$value" "$D/f"
+	[ "$status" -ne 0 ]
+	[[ $output == *"Argument list too long" ]]
+	setfattr -n user.oss.meta.b -v short "$D/f" # what it replaces does not count
+	setfattr -n user.oss.meta.c -v "$value" "$D/f"
+	wait_is "$value" oss_header "$(key_of "$D/f")" x-oss-meta-c
+}
+
 # -- nobody waits for another's upload ---------------------------------------------------
 
 # A file whose upload stalls until faults_clear; the writer waits in close().
