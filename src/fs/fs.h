@@ -182,7 +182,8 @@ static inline bool fs_may_have_meta(const struct node *n)
 void fs_recall_meta(struct fs *fs, struct node *n);
 /** Metadata of a stored node, by HEAD unless seen. @return 0, -ENOENT, ... */
 int fs_need_meta(struct fs *fs, struct node *n);
-/** By HEAD in any case: Content-Type, storage class, user metadata. */
+/** By HEAD in any case: Content-Type, storage class, user metadata; out may be
+ *  NULL. */
 int fs_need_head(struct fs *fs, struct node *n, struct objmeta *out);
 /** Note an entry of a listing. Called with the tree locked.
  *  @param since  tree.change when the request was made
@@ -191,6 +192,9 @@ struct node *fs_note_entry_locked(struct fs *fs, struct node *dir,
 				  const char *name,
 				  const struct oss_list_entry *e,
 				  uint64_t since) ACK_REQUIRES(fs->tree.lock);
+/** A symlink of OSS's own (PutSymlink): a listing tells the link's size and ETag,
+ *  GET and HEAD the target's (oss-protocol 4.10). So it is asked for by HEAD. */
+bool fs_entry_is_link(const struct oss_list_entry *e);
 /** tree.change now. */
 uint64_t fs_change_now(struct fs *fs);
 /** Note what a HEAD told: node and state folder.

@@ -257,7 +257,11 @@ static int find(struct fs *fs, uint64_t parent, const char *name,
 			rc = note_answer(fs, parent, name, &a, since, &n);
 		if (rc != 0)
 			return rc;
-		fs_recall_meta(fs, n);
+		/* A dangling one shows as what it is. */
+		if (a.found == FOUND_OBJECT && fs_entry_is_link(&a.entry))
+			(void)fs_need_head(fs, n, NULL);
+		else
+			fs_recall_meta(fs, n);
 	}
 	if (fs->conf.posix_meta == FS_POSIX_ALWAYS && fs_may_have_meta(n))
 		fs_need_meta(fs, n);

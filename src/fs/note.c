@@ -75,6 +75,11 @@ static void note_file(struct fs *fs, struct node *n,
 	n->mtime_ns = e->modified_ms * 1000000;
 }
 
+bool fs_entry_is_link(const struct oss_list_entry *e)
+{
+	return strcmp(e->type, "Symlink") == 0;
+}
+
 struct node *fs_note_entry_locked(struct fs *fs, struct node *dir,
 				  const char *name,
 				  const struct oss_list_entry *e,
@@ -108,7 +113,8 @@ struct node *fs_note_entry_locked(struct fs *fs, struct node *dir,
 		note_file(fs, n, e);
 	else if (!n->mtime_ns)
 		n->mtime_ns = fs->started_ms * 1000000;
-	n->fresh_until_ms = clock_mono_ms() + fs->conf.ttl_ms;
+	n->fresh_until_ms =
+		fs_entry_is_link(e) ? 0 : clock_mono_ms() + fs->conf.ttl_ms;
 	return n;
 }
 

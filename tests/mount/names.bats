@@ -205,3 +205,23 @@ NAMES=('with space' ' leading' 'trailing ' 'a+b' '100%' '%41' '%2F' 'a&b' 'a?b' 
 }
 
 object() { oss_get "$1" got && cat got; }
+
+@test "a symlink of OSS's own shows and reads as its target" {
+	local t=t$BATS_TEST_NUMBER
+	random_file want 70000
+	oss_put "$t/target" want
+	OSS_SUB=symlink OSS_HEADERS="x-oss-symlink-target: $t/target" \
+		oss PUT "$t/link" -o /dev/null
+	OSS_SUB=symlink OSS_HEADERS="x-oss-symlink-target: $t/nobody" \
+		oss PUT "$t/dangling" -o /dev/null
+	"$BIN/ackctl" invalidate "$MNT"
+	same "$MNT/$t/link" want
+	"$BIN/ackctl" invalidate "$MNT"
+	ls -l "$MNT/$t" >/dev/null
+	is "$(stat -c %s "$MNT/$t/link")" 70000
+	same "$MNT/$t/link" want
+	log_allow 'SymlinkTargetNotExist'
+	fails cat "$MNT/$t/dangling"
+	rm "$MNT/$t/dangling" "$MNT/$t/link"
+	same "$MNT/$t/target" want
+}
