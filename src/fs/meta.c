@@ -141,58 +141,78 @@ static int put_marker(struct fs *fs, struct node *n, const char *key,
 			    id);
 }
 
-/* Somebody else has changed the object meanwhile: the change is of the name, so
-   it is made to what is there now. */
-static int change_newest(struct fs *fs, struct node *n, const char *key,
-			 struct object_id *out)
+/* What a change begins with.
+   @param newest  the version that is there now, not the one the node shows */
+static int props_now(struct fs *fs, struct node *n, const char *key,
+		     bool newest, struct object_id *id,
+		     struct staging_props *out)
+{
+	int rc;
+
+	if (newest)
+		return props_complete(fs, n, props_asked(fs, key, id, out),
+				      out);
+	rc = fs_props_of(fs, n, key, out);
+	lock_acquire(&fs->tree.lock);
+	node_object_id(n, id);
+	lock_release(&fs->tree.lock);
+	return rc;
+}
+
+static int change_version(struct fs *fs, struct node *n, const char *key,
+			  bool newest, struct object_id *out)
 {
 	struct staging_props props = {0};
 	struct object_id id;
-	int rc = props_asked(fs, key, &id, &props);
+	int rc = props_now(fs, n, key, newest, &id, &props);
 
-	rc = props_complete(fs, n, rc, &props);
 	if (rc == 0)
 		rc = copy_onto_itself(fs, key, &id, &props, out);
 	staging_props_release(&props);
 	return rc;
 }
 
+/* When somebody else has changed the object meanwhile: the change is of the
+   name, so it is made to what is there now.  *newest then. */
 static int change_object(struct fs *fs, struct node *n, const char *key,
-			 struct object_id *out)
+			 struct object_id *out, bool *newest)
 {
-	struct staging_props props = {0};
-	struct object_id id;
-	int rc = fs_props_of(fs, n, key, &props);
+	int rc = change_version(fs, n, key, false, out);
+
+	*newest = rc == -ESTALE;
+	return *newest ? change_version(fs, n, key, true, out) : rc;
+}
+
+/* The object's copy onto itself is what the name shows.  Readers go on with
+   it, unless it is a version that they have not begun with. */
+static int note_copy(struct fs *fs, struct node *n, const struct object_id *now,
+		     bool newest)
+{
+	int rc;
 
 	lock_acquire(&fs->tree.lock);
-	node_object_id(n, &id);
+	rc = node_set_object(n, now);
+	if (!newest)
+		file_moved_locked(n);
+	if (!n->is_staged)
+		n->size = now->size;
+	n->fresh_until_ms = clock_mono_ms() + fs->conf.ttl_ms;
+	tree_changed_locked(&fs->tree, n);
 	lock_release(&fs->tree.lock);
-	if (rc == 0)
-		rc = copy_onto_itself(fs, key, &id, &props, out);
-	staging_props_release(&props);
-	return rc == -ESTALE ? change_newest(fs, n, key, out) : rc;
+	return rc;
 }
 
 static int carry_out(struct fs *fs, struct node *n, const char *key)
 {
 	struct object_id now = {0};
+	bool newest = false;
 	int rc;
 
 	if (n->kind == NODE_DIR)
 		rc = put_marker(fs, n, key, &now);
 	else
-		rc = change_object(fs, n, key, &now);
-	if (rc < 0)
-		return rc;
-	lock_acquire(&fs->tree.lock);
-	rc = node_set_object(n, &now);
-	file_moved_locked(n);
-	if (!n->is_staged)
-		n->size = now.size;
-	n->fresh_until_ms = clock_mono_ms() + fs->conf.ttl_ms;
-	tree_changed_locked(&fs->tree, n);
-	lock_release(&fs->tree.lock);
-	return rc;
+		rc = change_object(fs, n, key, &now, &newest);
+	return rc < 0 ? rc : note_copy(fs, n, &now, newest);
 }
 
 struct meta_task {
@@ -525,30 +545,34 @@ int fs_change_user_meta(struct kvs *meta, const char *name, const char *value,
 	return 0;
 }
 
-static void user_meta_run(void *arg)
+static int user_meta_change(struct user_meta *u, bool newest,
+			    struct object_id *now)
 {
-	struct user_meta *u = arg;
 	struct fs *fs = u->fs;
 	struct staging_props props = {0};
-	struct object_id id, now;
-	int rc = fs_props_of(fs, u->n, u->key, &props);
+	struct object_id id;
+	int rc = props_now(fs, u->n, u->key, newest, &id, &props);
 
-	lock_acquire(&fs->tree.lock);
-	node_object_id(u->n, &id);
-	lock_release(&fs->tree.lock);
 	if (rc == 0)
 		rc = fs_change_user_meta(&props.meta, u->name, u->value,
 					 u->flags);
 	if (rc == 0)
-		rc = copy_onto_itself(fs, u->key, &id, &props, &now);
+		rc = copy_onto_itself(fs, u->key, &id, &props, now);
 	staging_props_release(&props);
-	if (rc == 0) {
-		lock_acquire(&fs->tree.lock);
-		rc = node_set_object(u->n, &now);
-		file_moved_locked(u->n);
-		tree_changed_locked(&fs->tree, u->n);
-		lock_release(&fs->tree.lock);
-	}
+	return rc;
+}
+
+static void user_meta_run(void *arg)
+{
+	struct user_meta *u = arg;
+	struct object_id now;
+	int rc = user_meta_change(u, false, &now);
+	const bool newest = rc == -ESTALE;
+
+	if (newest)
+		rc = user_meta_change(u, true, &now);
+	if (rc == 0)
+		rc = note_copy(u->fs, u->n, &now, newest);
 	user_meta_done(u, rc);
 }
 

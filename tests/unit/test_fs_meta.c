@@ -184,6 +184,36 @@ static void a_change_reaches_what_others_have_put_there(void **state)
 	assert_int_equal(fx_size(f, "a"), 4);
 }
 
+static void
+a_reader_does_not_go_on_with_what_others_have_put_there(void **state)
+{
+	struct fs_fix *f = *state;
+	AUTO_FREE char *got = NULL;
+	struct handle *h;
+
+	fx_put(f, "a", "x");
+	h = fx_open(f, "a", O_RDONLY);
+	assert_true(fx_reads(h, "x"));
+	put_posix(f, "a", "1234");
+	assert_int_equal(fx_chmod(f, "a", 0600), 0);
+	pass_changes(f, 2);
+	got = fx_read(h);
+	assert_true(!got || strcmp(got, "x") == 0);
+	fx_release(f, h);
+}
+
+static void user_metadata_reaches_what_others_have_put_there(void **state)
+{
+	struct fs_fix *f = *state;
+
+	fx_put(f, "a", "x");
+	put_posix(f, "a", "1234");
+	assert_int_equal(fx_setxattr(f, "a", "meta.a", "1", 0), 0);
+	assert_true(meta_is(f, "a", "a", "1"));
+	assert_true(fake_store_is(f->oss, "a", "text"));
+	assert_int_equal(fx_size(f, "a"), 4);
+}
+
 static void a_change_while_it_is_uploaded_comes_behind_it(void **state)
 {
 	struct fs_fix *f = *state;
@@ -393,6 +423,8 @@ int main(void)
 		T(a_change_that_fails_is_made_later),
 		T(a_change_that_is_refused_is_given_up),
 		T(a_change_reaches_what_others_have_put_there),
+		T(a_reader_does_not_go_on_with_what_others_have_put_there),
+		T(user_metadata_reaches_what_others_have_put_there),
 		T(a_change_while_it_is_uploaded_comes_behind_it),
 		T(a_change_survives_the_daemon),
 		T(a_folder_shows_its_mode_after_a_remount),
