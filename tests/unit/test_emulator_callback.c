@@ -401,15 +401,12 @@ static void *keep_target(void *cls, const char *uri,
 
 static ssize_t read_answer(void *arg, uint64_t pos, char *to, size_t max)
 {
-	size_t len = strlen(arg);
+	const char *rest = (const char *)arg + pos;
+	size_t n = 0;
 
-	if (pos >= len)
-		return MHD_CONTENT_READER_END_OF_STREAM;
-	len -= (size_t)pos;
-	if (len > max)
-		len = max;
-	memcpy(to, (char *)arg + pos, len);
-	return (ssize_t)len;
+	for (; n < max && rest[n]; n++)
+		to[n] = rest[n];
+	return n ? (ssize_t)n : MHD_CONTENT_READER_END_OF_STREAM;
 }
 
 static ssize_t read_never(void *arg, uint64_t pos, char *to, size_t max)
