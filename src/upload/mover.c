@@ -82,7 +82,7 @@ static bool wants_callback(const struct work *w, struct cb_record *record)
 static int add_meta(struct work *w)
 {
 	const struct object_move *m = w->m;
-	struct objmeta seen;
+	struct objmeta seen = {0};
 	int rc;
 
 	if (m->props && m->props->meta)
