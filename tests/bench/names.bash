@@ -4,7 +4,7 @@
 
 # -- ls -l ---------------------------------------------------------------------------
 
-list_long() { timeout "$PATIENCE" ls -l "$1" >/dev/null; }
+list_long() { timeout -s KILL "$PATIENCE" ls -l "$1" >/dev/null; }
 
 # Each page names the next: one curl for each, as no connection outlives it.
 curl_lists() { # PREFIX
@@ -62,7 +62,7 @@ bench_ls_l() {
 million_once() { # PROGRAM FOLDER
 	local out
 	rss_reset "$1"
-	out=$(timeout "$PATIENCE" "$BIN/tools/benchio" names "${MNT[$1]}/$2") || {
+	out=$(timeout -s KILL "$PATIENCE" "$BIN/tools/benchio" names "${MNT[$1]}/$2") || {
 		touch "$WORK/series/million."{first,all,rss}".$1.late"
 		return 0
 	}

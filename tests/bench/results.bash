@@ -24,7 +24,7 @@ timed() { # SERIES COMMAND...
 	shift
 	"$@" || rc=$?
 	end=$EPOCHREALTIME
-	if [ $rc -eq 124 ]; then # of timeout
+	if [ $rc -eq 137 ]; then # timeout -s KILL: a stuck mount heeds nothing less
 		touch "$WORK/series/$series.late"
 		return
 	fi
