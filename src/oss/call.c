@@ -495,22 +495,3 @@ int oss_take_result(struct http_response *resp, const struct oss_callback *cb,
 	resp->body = (struct buf)BUF_INIT;
 	return type ? str_set(&out->body_type, type) : 0;
 }
-
-static ssize_t read_memory(void *arg, void *to, size_t len, uint64_t off)
-{
-	const struct buf *b = arg;
-
-	if (off >= b->len)
-		return 0;
-	if (len > b->len - off)
-		len = b->len - off;
-	memcpy(to, b->data + off, len);
-	return (ssize_t)len;
-}
-
-struct oss_source oss_memory_source(const struct buf *b)
-{
-	return (struct oss_source){.read = read_memory,
-				   .arg = (void *)(uintptr_t)b,
-				   .size = b->len};
-}

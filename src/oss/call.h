@@ -70,8 +70,6 @@ int oss_call_do(struct oss_client *c, struct oss_call *call,
 /** The answer of a write that may have had a callback: its body moves. */
 int oss_take_result(struct http_response *resp, const struct oss_callback *cb,
 		    struct oss_put_result *out);
-/** A body in memory; b must stay. */
-struct oss_source oss_memory_source(const struct buf *b);
 
 /* The operations (store.h); self is the client. */
 int oss_put(void *self, const char *key, const struct oss_source *body,

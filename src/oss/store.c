@@ -100,3 +100,22 @@ const char *oss_reply_describe(const struct oss_reply *r, char *out,
 		       log_quote(message, sizeof(message), r->message));
 	return out;
 }
+
+static ssize_t read_memory(void *arg, void *to, size_t len, uint64_t off)
+{
+	const struct buf *b = arg;
+
+	if (off >= b->len)
+		return 0;
+	if (len > b->len - off)
+		len = b->len - off;
+	memcpy(to, b->data + off, len);
+	return (ssize_t)len;
+}
+
+struct oss_source oss_memory_source(const struct buf *b)
+{
+	return (struct oss_source){.read = read_memory,
+				   .arg = (void *)(uintptr_t)b,
+				   .size = b->len};
+}

@@ -93,6 +93,9 @@ struct oss_source {
 	uint64_t size;
 };
 
+/** Bytes in memory; b must stay. */
+struct oss_source oss_memory_source(const struct buf *b);
+
 /** Where received bytes go; called in order. */
 struct oss_sink {
 	/** @return 0, or -errno to break the transfer off */
