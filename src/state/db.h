@@ -24,7 +24,7 @@
 struct db;
 
 /** The newest schema that this program knows; older ones are migrated. */
-#define DB_SCHEMA_VERSION 2
+#define DB_SCHEMA_VERSION 3
 
 /**
  * Open or create DIR/journal.db.

@@ -89,7 +89,13 @@ static const char version_2[] =
 	"ALTER TABLE objmeta ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;"
 	"CREATE INDEX objmeta_seq ON objmeta(seq);";
 
-const char *const schema_steps[] = {version_1, version_2};
+/* state/kept.c says what the ids are. */
+static const char version_3[] =
+	"CREATE TABLE kept("
+	" id INTEGER PRIMARY KEY, delivery_id TEXT NOT NULL UNIQUE,"
+	" bytes BLOB NOT NULL);";
+
+const char *const schema_steps[] = {version_1, version_2, version_3};
 const size_t schema_step_count = ARRAY_LEN(schema_steps);
 
 _Static_assert(ARRAY_LEN(schema_steps) == DB_SCHEMA_VERSION,

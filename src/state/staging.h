@@ -286,6 +286,8 @@ struct staging_totals {
 void staging_store_totals(struct staging_store *st, struct staging_totals *out);
 /** Bytes that the budget would still admit. */
 uint64_t staging_store_room(struct staging_store *st);
+/** The same, of the store that this file is in. */
+uint64_t staging_room(struct staging *s);
 
 /* -- for ackctl: no store, no lock, with or without a daemon ---------------- */
 

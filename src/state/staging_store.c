@@ -212,6 +212,11 @@ uint64_t staging_store_room(struct staging_store *st)
 	return budget_room(st->budget);
 }
 
+uint64_t staging_room(struct staging *s)
+{
+	return staging_store_room(s->store);
+}
+
 /* -- rows whose files are gone ------------------------------------------------ */
 
 void store_note_unlinked(struct staging_store *st, int64_t id)
