@@ -9,6 +9,7 @@
 
 #include "callback/outcome.h"
 #include "callback/rules.h"
+#include "state/kept.h"
 #include "upload/finish.h"
 #include "upload/multipart.h"
 #include "upload/objects.h"
@@ -215,6 +216,42 @@ static int gather(struct work *w)
 
 /* -- what came of it -------------------------------------------------------------- */
 
+static int read_whole(struct staging *s, uint64_t size, struct buf *out)
+{
+	uint64_t miss_off, miss_len;
+
+	if (staging_missing(s, 0, size, &miss_off, &miss_len))
+		return -ENODATA;
+	while (out->len < size) {
+		size_t left = (size_t)size - out->len;
+		char *to = buf_reserve(out, left);
+		ssize_t n = to ? staging_pread(s, to, left, out->len) : -ENOMEM;
+
+		if (n <= 0)
+			return n < 0 ? (int)n : -EIO;
+		buf_commit(out, (size_t)n);
+	}
+	return 0;
+}
+
+/* For upload/recall.h.  What staged files may take comes first. */
+static void keep_bytes(struct work *w)
+{
+	AUTO(buf_release) struct buf bytes = BUF_INIT;
+	uint64_t size = w->info.size;
+	int rc;
+
+	if (size == 0 || size > KEPT_FILE_MAX || in_parts(w) ||
+	    staging_room(w->a->s) < KEPT_ALL_MAX)
+		return;
+	rc = read_whole(w->a->s, size, &bytes);
+	if (rc == 0)
+		rc = kept_put(w->env->deps.db, w->close.delivery_id, &bytes);
+	if (rc < 0)
+		log_debug("upload: its bytes are not kept: key=%s errno=%d",
+			  LOG_Q(w->info.key), -rc);
+}
+
 static int64_t answer_ms(const struct work *w)
 {
 	int64_t last = atomic_load(&w->a->run->last_ms);
@@ -246,6 +283,9 @@ static void record(struct work *w, const struct object_id *id)
 	}
 	record_meta(db, w->info.key, id, w->stored, &w->put);
 	record_callback(w->env, &r);
+	if (w->has_callback && o.state == CALLBACK_FAILED &&
+	    w->rule->retry_for_ms > 0)
+		keep_bytes(w);
 	w->a->outcome.callback = o.state;
 	if (o.state == CALLBACK_FAILED && w->rule->fail_close)
 		w->a->outcome.close_rc = -EREMOTEIO;

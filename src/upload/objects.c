@@ -319,13 +319,15 @@ static int find_copy(struct copying *cp, int64_t since_ms, bool certain,
 	return -ENOENT;
 }
 
-static int put_empty(struct copying *cp, struct oss_put_result *out)
+static int put_bytes(struct copying *cp, struct oss_put_result *out)
 {
-	struct oss_source none = {NULL, NULL, 0};
+	static const struct buf none = BUF_INIT;
+	struct oss_source body =
+		oss_memory_source(cp->c->bytes ? cp->c->bytes : &none);
 	struct oss_ctl ctl = ctl_of(cp);
 
 	ctl.callback_urls = cp->c->callback ? cp->c->callback_urls : 0;
-	return cp->store->ops->put(cp->store->self, cp->c->dst, &none,
+	return cp->store->ops->put(cp->store->self, cp->c->dst, &body,
 				   &cp->props, cp->c->callback, &ctl, out);
 }
 
@@ -444,8 +446,8 @@ static int copy_large(struct copying *cp, struct oss_put_result *out)
 
 	if (rc < 0)
 		return rc;
-	if (cp->src.size == 0)
-		return put_empty(cp, out);
+	if (cp->src.size == 0 || cp->c->bytes)
+		return put_bytes(cp, out);
 	for (int i = 0; rc == 0 && again && i < COMPLETE_TRIES; i++) {
 		again = false;
 		result_reset(out);

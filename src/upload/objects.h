@@ -6,7 +6,8 @@
  *
  * Up to OSS_COPY_MAX, and for new metadata in place, by CopyObject; above, and
  * whenever a callback must be made, by UploadPartCopy in parallel and
- * CompleteMultipartUpload (an empty object by PutObject).
+ * CompleteMultipartUpload (an empty object, or one whose bytes are at hand, by
+ * PutObject).
  *
  * What survives: content type, user metadata, kept headers, storage class,
  * tags.  CopyObject copies tags by itself and never the ACL (oss-protocol 4.8),
@@ -36,6 +37,9 @@ struct object_copy {
 	const struct oss_props *props;
 	const struct oss_callback *callback; /* NULL: none */
 	int callback_urls;
+	/* With a callback: the source's bytes, which are at hand; NULL: they
+	   are copied. */
+	const struct buf *bytes;
 	bool keep_acl;
 	bool forbid_overwrite; /* -EEXIST when dst is there */
 	int64_t deadline_ms; /* clock_mono_ms(): of the first step; each that is

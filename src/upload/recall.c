@@ -21,6 +21,7 @@
 #include "callback/outcome.h"
 #include "callback/rules.h"
 #include "state/cblog.h"
+#include "state/kept.h"
 #include "upload/recall_one.h"
 #include "upload/retry.h"
 #include "upload/uploader_int.h"
@@ -455,6 +456,9 @@ static void scan_log(struct scan *s)
 		free(s->late[i]);
 	}
 	free(s->late);
+	/* When there is time. */
+	if (s->count == 0 && kept_prune(s->r->env->deps.db) < 0)
+		log_warn("callback: bytes kept for it cannot be dropped");
 }
 
 static int64_t mono_of(int64_t real_ms)

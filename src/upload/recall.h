@@ -5,19 +5,21 @@
  *
  * OSS never repeats a callback.  From the callback log (so it survives a
  * restart) each failed one is repeated for its rule's retry_for with
- * growing pauses, with the same delivery id, by a copy of the object onto
- * itself whose CompleteMultipartUpload carries the callback (an empty object is
- * put again), and only while HEAD says that the object is still ours.  While the
- * application server is down one file asks and the others wait.  What is
- * given up is `failed` for good.
+ * growing pauses, with the same delivery id: by PutObject where the object is
+ * empty or its bytes are kept (state/kept.h), else by a copy of the object onto
+ * itself whose CompleteMultipartUpload carries the callback; and only while HEAD
+ * says that the object is still ours, by its ETag.  While the application server
+ * is down one file asks and the others wait.  What is given up is `failed` for
+ * good.
  *
- * The copy changes the object's ETag (MD5 to the multipart form) and
- * Last-Modified; content, metadata, content type, storage class, tags and ACL
- * stay.  Between HEAD and the copy another writer's object could be copied over
- * itself: x-oss-copy-source-if-match closes that, except for a write between
- * the copy of the parts and Complete, which the copy then replaces.  In a
- * versioned bucket each repetition is a new version; archived objects and those
- * under a retention policy cannot be repeated (OSS refuses), and are given up.
+ * Content, metadata, content type, storage class, tags and ACL stay;
+ * Last-Modified changes, and with a copy the ETag (MD5 to the multipart form).
+ * What another writer stores between HEAD and PutObject, which is begun within
+ * seconds, is replaced.  Between HEAD and the copy it could be copied over
+ * itself: x-oss-copy-source-if-match closes that, except for a write between the
+ * copy of the parts and Complete, which the copy then replaces.  In a versioned
+ * bucket each repetition is a new version; archived objects and those under a
+ * retention policy cannot be repeated (OSS refuses), and are given up.
  *
  * Layer    upload: uses state, callback, oss.
  * Threads  any.  Callers may hold locks of a rank below LOCK_UPLOADER.

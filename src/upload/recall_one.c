@@ -8,15 +8,21 @@
 #include "callback/outcome.h"
 #include "callback/rules.h"
 #include "state/cblog.h"
+#include "state/kept.h"
 #include "state/objmeta.h"
 #include "upload/objects.h"
 #include "upload/record.h"
 #include "upload/retry.h"
 #include "util/base.h"
 #include "util/clock.h"
+#include "util/crc64.h"
 #include "util/log.h"
 
-enum { OSS_PAUSE_MS = 60000 }; /* when the copy itself fails */
+enum {
+	OSS_PAUSE_MS = 60000, /* when the copy itself fails */
+	/* A PutObject is sent while HEAD's answer is so new, or not at all. */
+	PUT_MS = 5000,
+};
 
 /* The callback as it was sent, from its record. */
 static int rebuild(const struct upload_env *env, const struct cb_record *rec,
@@ -105,10 +111,26 @@ static void record_repeat(const struct upload_env *env, const char *key,
 		env->deps.recalled(env->deps.recalled_arg, key, &id);
 }
 
+/* The object's bytes, where they are kept.  What is archived may not be read,
+ * and the copy is left to say so. */
+static bool find_kept(const struct upload_env *env,
+		      const struct oss_object *head,
+		      const struct cb_record *rec, struct buf *out)
+{
+	const char *class = head->storage_class;
+
+	return rec->delivery_id && head->has_crc64 &&
+	       !(class && strstr(class, "Archive")) &&
+	       kept_get(env->deps.db, rec->delivery_id, out) == 0 &&
+	       out->len == head->size &&
+	       crc64_update(0, out->data, out->len) == head->crc64;
+}
+
 static void call_again(const struct upload_env *env, const char *key,
 		       const struct oss_object *head,
 		       const struct cb_record *rec)
 {
+	AUTO(buf_release) struct buf kept = BUF_INIT;
 	AUTO(oss_put_result_release) struct oss_put_result put = {.etag = ""};
 	AUTO(callback_release) struct callback cb = {.rule = NULL};
 	int64_t began = clock_mono_ms();
@@ -116,7 +138,6 @@ static void call_again(const struct upload_env *env, const char *key,
 	struct object_copy c = {
 		.src = key,
 		.dst = key,
-		.src_id = &rec->object,
 		.head = head,
 		.callback = &headers,
 		.keep_acl = true,
@@ -132,6 +153,11 @@ static void call_again(const struct upload_env *env, const char *key,
 	}
 	headers = (struct oss_callback){cb.param, cb.param_vars};
 	c.callback_urls = cb.url_count;
+	if (find_kept(env, head, rec, &kept)) {
+		c.bytes = &kept;
+		if (env->conf.retry_deadline_ms > PUT_MS)
+			c.deadline_ms = began + PUT_MS;
+	}
 	rc = object_copy(&env->deps.store, env->parts, &c, &put);
 	if (rc < 0)
 		copy_failed(env, key, rc, &put.reply);
@@ -155,7 +181,7 @@ void recall_one(const struct upload_env *env, const char *key, bool forced)
 			      .cancel = &env->is_ending};
 	struct oss_object head = {.size = 0};
 	struct cb_record rec = {0};
-	struct object_id id;
+	struct object_id id = {.etag = ""};
 	struct oss_reply reply = {0};
 	int rc = store->ops->head(store->self, key, &ctl, &head, &reply);
 
@@ -163,7 +189,10 @@ void recall_one(const struct upload_env *env, const char *key, bool forced)
 		copy_failed(env, key, rc, &reply);
 		return;
 	}
-	object_id_of(&head, &id);
+	/* By the ETag alone: our own repetition, whose answer was lost, has
+	   another time and version. */
+	memcpy(id.etag, head.etag, sizeof(id.etag));
+	id.size = head.size;
 	rc = cblog_outcome(env->deps.db, key, &id, &rec);
 	if (rc == 0) {
 		if (is_wanted(&rec, forced))

@@ -12,8 +12,9 @@
 #include "upload/env.h"
 
 /**
- * HEAD, and where the object is still ours and its callback failed: copy it onto
- * itself with the callback as it was sent, and record what came of it.
+ * HEAD, and where the object is still ours and its callback failed: put it again,
+ * or copy it onto itself, with the callback as it was sent, and record what came
+ * of it.
  * @param forced  also when it was answered or given up
  */
 void recall_one(const struct upload_env *env, const char *key, bool forced);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "state/kept.h"
 #include "upload/recall.h"
 #include "util/base.h"
 #include "util/clock.h"
@@ -220,6 +221,7 @@ static void overwritten_object_is_left_alone(void **state)
 	assert_true(upload_pass_time(a_is_given_up, f));
 	assert_true(fake_store_is(f->oss, "a", "somebody else's"));
 	assert_int_equal(fake_store_callbacks(f->oss), 1);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_PUT), 1);
 }
 
 static void deleted_object_is_given_up(void **state)
@@ -284,20 +286,145 @@ static void empty_object_is_repeated_too(void **state)
 	assert_true(fake_store_is(f->oss, "a", ""));
 }
 
-static void properties_survive_a_repetition(void **state)
+static void assert_properties_survive(struct upload_fix *f, enum fake_op op)
 {
-	struct upload_fix *f = *state;
+	struct store store = fake_store_store(f->oss);
+	AUTO_FREE char *acl = NULL;
 	struct oss_object o;
 
-	fake_store_answer(f->oss, 1, 203, refused, "application/xml");
-	assert_int_equal(upload_whole(f, "a", "text", "d-1"), 0);
 	fake_store_set_tags(f->oss, "a", "x=1");
 	fake_store_set_acl(f->oss, "a", "private");
 	assert_true(upload_pass_time(a_is_ok, f));
+	assert_int_equal(fake_store_callback(f->oss, 1)->op, op);
 	assert_int_equal(fake_store_stat(f->oss, "a", &o), 0);
 	assert_int_equal(o.tag_count, 1);
 	assert_string_equal(o.content_type, "application/octet-stream");
 	oss_object_release(&o);
+	assert_int_equal(store.ops->get_acl(store.self, "a", NULL, &acl, NULL),
+			 0);
+	assert_string_equal(acl, "private");
+}
+
+static void properties_survive_a_put(void **state)
+{
+	struct upload_fix *f = *state;
+
+	fake_store_answer(f->oss, 1, 203, refused, "application/xml");
+	assert_int_equal(upload_whole(f, "a", "text", "d-1"), 0);
+	assert_properties_survive(f, FAKE_PUT);
+}
+
+/* Bytes that are not kept any more. */
+static int run_forget(sqlite3 *sql, void *arg)
+{
+	(void)arg;
+	return sqlite3_exec(sql, "DELETE FROM kept", NULL, NULL, NULL) ==
+			       SQLITE_OK
+		       ? 0
+		       : -EIO;
+}
+
+static void properties_survive_a_copy(void **state)
+{
+	struct upload_fix *f = *state;
+
+	fake_store_answer(f->oss, 1, 203, refused, "application/xml");
+	assert_int_equal(upload_whole(f, "a", "text", "d-1"), 0);
+	assert_int_equal(db_write(f->state.db, run_forget, NULL, DB_WAIT), 0);
+	assert_properties_survive(f, FAKE_COMPLETE);
+}
+
+static bool etag_is(struct upload_fix *f, const char *key, const char *etag)
+{
+	struct oss_object o;
+	bool same;
+
+	assert_int_equal(fake_store_stat(f->oss, key, &o), 0);
+	same = strcmp(o.etag, etag) == 0;
+	oss_object_release(&o);
+	return same;
+}
+
+static void small_file_is_put_again_under_its_etag(void **state)
+{
+	struct upload_fix *f = *state;
+	struct oss_object o;
+
+	fake_store_answer(f->oss, 3, 203, refused, "application/xml");
+	assert_int_equal(upload_whole(f, "a", "text", "d-1"), 0);
+	assert_int_equal(fake_store_stat(f->oss, "a", &o), 0);
+	fake_store_reset_counts(f->oss);
+	assert_true(upload_pass_time(a_is_ok, f));
+	/* Three repetitions: of the second and third too. */
+	assert_int_equal(fake_store_calls(f->oss, FAKE_PUT), 3);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_HEAD), 3);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_GET_ACL), 3);
+	assert_int_equal(fake_store_calls_total(f->oss), 9);
+	assert_true(etag_is(f, "a", o.etag));
+	assert_true(fake_store_is(f->oss, "a", "text"));
+	oss_object_release(&o);
+}
+
+static void large_file_is_copied(void **state)
+{
+	struct upload_fix *f = *state;
+	struct staging *s = upload_closed_bytes(f, "a", (256 << 10) + 1, "d-1");
+	struct waiter w;
+
+	fake_store_answer(f->oss, 1, 203, refused, "application/xml");
+	waiter_init(&w, f);
+	assert_int_equal(uploader_submit(f->up, s, waiter_done, &w), 0);
+	assert_int_equal(waiter_wait(&w), 0);
+	fake_store_reset_counts(f->oss);
+	assert_true(upload_pass_time(a_is_ok, f));
+	assert_int_equal(fake_store_calls(f->oss, FAKE_PUT), 0);
+	assert_int_equal(fake_store_calls(f->oss, FAKE_COMPLETE), 1);
+	staging_put(s);
+}
+
+/* As a crash would: it is stored, nobody has heard the answer. */
+static void repetition_whose_answer_was_lost_is_made_again(void **state)
+{
+	struct upload_fix *f = *state;
+
+	fake_store_answer(f->oss, 1, 203, refused, "application/xml");
+	assert_int_equal(upload_whole(f, "a", "text", "d-1"), 0);
+	fake_store_fail(f->oss, &(struct fake_fault){.op = FAKE_PUT,
+						     .err = -ETIMEDOUT,
+						     .code = "Timeout",
+						     .stored = true});
+	assert_true(upload_pass_time(a_is_ok, f));
+	assert_int_equal(fake_store_callbacks(f->oss), 3);
+	assert_true(fake_store_is(f->oss, "a", "text"));
+}
+
+static bool nothing_is_kept(void *arg)
+{
+	struct upload_fix *f = arg;
+	AUTO(buf_release) struct buf b = BUF_INIT;
+
+	return kept_get(f->state.db, "d-1", &b) == -ENOENT;
+}
+
+static void bytes_go_when_it_is_answered(void **state)
+{
+	struct upload_fix *f = *state;
+
+	fake_store_answer(f->oss, 1, 203, refused, "application/xml");
+	assert_int_equal(upload_whole(f, "a", "text", "d-1"), 0);
+	assert_int_equal(db_commit(f->state.db), 0);
+	assert_false(nothing_is_kept(f));
+	assert_true(upload_pass_time(a_is_ok, f));
+	assert_true(upload_pass_time(nothing_is_kept, f));
+}
+
+static void bytes_of_an_answered_callback_are_not_kept(void **state)
+{
+	struct upload_fix *f = *state;
+
+	assert_int_equal(upload_whole(f, "a", "text", "d-1"), 0);
+	assert_int_equal(db_commit(f->state.db), 0);
+	assert_true(nothing_is_kept(f));
 }
 
 static void outage_of_oss_gives_nothing_up(void **state)
@@ -335,7 +462,13 @@ int main(void)
 		TEST(by_hand_also_what_was_given_up),
 		TEST(by_hand_also_what_was_answered),
 		TEST(empty_object_is_repeated_too),
-		TEST(properties_survive_a_repetition),
+		TEST(properties_survive_a_put),
+		TEST(properties_survive_a_copy),
+		TEST(small_file_is_put_again_under_its_etag),
+		TEST(large_file_is_copied),
+		TEST(repetition_whose_answer_was_lost_is_made_again),
+		TEST(bytes_go_when_it_is_answered),
+		TEST(bytes_of_an_answered_callback_are_not_kept),
 		cmocka_unit_test_setup_teardown(outage_of_oss_gives_nothing_up,
 						setup_patient, teardown),
 	};
