@@ -27,7 +27,8 @@ teardown_file() {
 before_mount() {
 	log_allow 'is a tmpfs|tmpfs|staging: full|No space|ENOSPC|errno=28|disk is full|failed'
 	sed -i 's/^staging_min_free.*/staging_min_free = 8M/' "$W/ackfs.conf"
-	conf_add upload 'close_returns = staged' 'retry_deadline = 2s'
+	# A stalled PUT must not be given up and sent again: it counts.
+	conf_add upload 'close_returns = staged' 'retry_deadline = 60s'
 }
 
 setup() {
