@@ -110,6 +110,7 @@ void file_free_all(struct fs *fs)
 			staging_put(g->staging);
 			free(g);
 		}
+		handle_free_all(f);
 		f->node->file = NULL;
 		file_free(f);
 	}

@@ -49,6 +49,7 @@ struct file {
 	/* Guarded by the tree's lock. */
 	struct file *prev, *next; /* of fs->files */
 	uint32_t refs;
+	struct handle *opens; /* not released yet */
 	uint32_t handles, writers;
 	uint32_t closing;
 	uint32_t
@@ -95,6 +96,7 @@ static inline bool file_is_untouched(const struct file *f)
 
 struct handle {
 	struct file *file;
+	struct handle *prev, *next; /* of file->opens */
 	bool writable;
 	pid_t opener;                /* tgid; 0: not known */
 	struct read_source *sources; /* the newest first; the file's lock */
@@ -117,6 +119,8 @@ void read_source_free(struct read_source *s);
 void handle_leave(struct handle *h, bool *last, bool *last_writer);
 /** After handle_leave(). Gives back its reference to the file. */
 void handle_free(struct handle *h);
+/** At the end of the mount: those whose RELEASE will not come. */
+void handle_free_all(struct file *f);
 
 /** Make `now` a staged file that may be written. */
 int file_make_writable_locked(struct file *f) ACK_REQUIRES(f->lock);

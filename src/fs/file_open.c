@@ -35,6 +35,7 @@ static struct handle *handle_new(struct file *f, int flags)
 	h->writable = (flags & O_ACCMODE) != O_RDONLY || (flags & O_CREAT);
 	lock_acquire(&fs->tree.lock);
 	file_ref_locked(f);
+	DL_APPEND(f->opens, h);
 	f->handles++;
 	f->writers += h->writable;
 	lock_release(&fs->tree.lock);
@@ -52,9 +53,8 @@ void handle_leave(struct handle *h, bool *last, bool *last_writer)
 	lock_release(&f->fs->tree.lock);
 }
 
-void handle_free(struct handle *h)
+static void handle_destroy(struct handle *h)
 {
-	struct file *f = h->file;
 	struct read_source *s, *tmp;
 
 	LL_FOREACH_SAFE(h->sources, s, tmp)
@@ -62,7 +62,28 @@ void handle_free(struct handle *h)
 		read_source_free(s);
 	}
 	free(h);
+}
+
+void handle_free(struct handle *h)
+{
+	struct file *f = h->file;
+
+	lock_acquire(&f->fs->tree.lock);
+	DL_DELETE(f->opens, h);
+	lock_release(&f->fs->tree.lock);
+	handle_destroy(h);
 	file_put(f);
+}
+
+void handle_free_all(struct file *f)
+{
+	struct handle *h, *next;
+
+	DL_FOREACH_SAFE(f->opens, h, next)
+	{
+		handle_destroy(h);
+	}
+	f->opens = NULL;
 }
 
 /* The kernel's pages may stay when the object is the one they were read of. */
