@@ -3,7 +3,6 @@
 # How files really arrive: real programs, and exactly one callback for each
 # final file with its final name, size and content, none for temporary names.
 # shellcheck disable=SC2010,SC2012,SC2016 # ls is what is tested; scripts in quotes
-# bats file_tags=asan
 
 load lib/common
 

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The record of every attempt: what ackctl log, status and metrics show of it,
 # how long it is kept.
-# bats file_tags=asan
 
 load lib/common
 

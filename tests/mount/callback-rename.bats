@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # A rename completes an upload: stored files that get a name with a callback,
 # by on_rename = auto, always and never.
-# bats file_tags=asan
 
 load lib/common
 

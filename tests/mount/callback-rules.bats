@@ -1,7 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # Which callback a path gets, and what ackfs fills into it.
-# bats file_tags=asan
 # shellcheck disable=SC2016 # ${...} and %{...} are not the shell's
 
 load lib/common

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The OSS client (tests/tools/osscli) against the emulator: two readings of
 # the protocol that share no code.
-# bats file_tags=asan
 
 BIN=${ACKFS_BIN:-$BATS_TEST_DIRNAME/../../build/release}
 DEADLINE=300 # tenths of a second

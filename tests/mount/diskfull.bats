@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The disk under the state directory is small, and full: ENOSPC from write(),
 # before it is full; nothing is corrupted; all works again when there is room.
-# bats file_tags=asan
 # shellcheck disable=SC2010,SC2012 # ls is what is tested
 
 load lib/common

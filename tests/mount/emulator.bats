@@ -1,7 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # ackfs-emulator as it runs: curl at its port, faults, callbacks, other clients.
-# bats file_tags=asan
 # shellcheck disable=SC2016 # ${...} is the callback's, not the shell's
 
 load lib/emulator

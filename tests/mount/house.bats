@@ -1,7 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # The callbacks' log file, and what grows too old or too large.
-# bats file_tags=asan
 
 load lib/common
 

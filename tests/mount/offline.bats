@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The endpoint is down for a while: nobody listens at its port.  Minutes are
 # seconds here (retry_deadline is 1 s), what happens is the same.
-# bats file_tags=asan
 # shellcheck disable=SC2010,SC2012 # ls is what is tested
 
 load lib/common

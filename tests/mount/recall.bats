@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Callbacks that are made again after the application server was down: the same
 # delivery, the same object, one file that probes while the others wait.
-# bats file_tags=asan
 # shellcheck disable=SC2016 # ${...} is OSS's, not the shell's
 
 load lib/common

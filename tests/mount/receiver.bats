@@ -1,7 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # ackfs-receiver as it runs: requests by curl, signatures by openssl.
-# bats file_tags=asan
 
 RECEIVER=${ACKFS_BIN:-$BATS_TEST_DIRNAME/../../build/release}/ackfs-receiver
 DEADLINE=300 # tenths of a second

@@ -1,7 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # The [upload] and [state] keys that change what an upload is.
-# bats file_tags=asan
 # shellcheck disable=SC2010,SC2012,SC2016 # ls is what is tested; scripts in quotes
 
 load lib/common

@@ -1,7 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # Starting and ending: command line, background mode, refusals, options.
-# bats file_tags=asan
 # shellcheck disable=SC2010,SC2012,SC2016 # ls is what is tested; scripts in quotes
 
 load lib/common

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # State directories that somebody has laid hands on: each has its message, and
 # none is a reason to lose bytes.
-# bats file_tags=asan
 
 load lib/common
 
