@@ -370,11 +370,6 @@ struct fill {
 	uint64_t off;
 };
 
-static bool is_spoilt(const struct oss_reply *r)
-{
-	return strcmp(r->code, "CrcMismatch") == 0;
-}
-
 static int buf_write(void *arg, const void *data, size_t len)
 {
 	struct buf *b = arg;
@@ -410,7 +405,8 @@ static int fetch_straight(struct reader *reader, struct staging *s,
 	const struct oss_sink sink = {fill_write, &to};
 	int rc = reader_fetch(reader, off, len, &sink, reply);
 
-	if (rc < 0 && is_spoilt(reply) && staging_unfill(s, off, len) < 0)
+	if (rc < 0 && oss_reply_is_spoilt(reply) &&
+	    staging_unfill(s, off, len) < 0)
 		rc = -ENOMEM;
 	return rc;
 }
@@ -436,7 +432,7 @@ int fs_fetch_missing(void *arg, struct staging *s, uint64_t off, uint64_t len)
 		rc = len <= CHECKED_MAX
 			     ? fetch_checked(reader, s, off, len, &reply)
 			     : fetch_straight(reader, s, off, len, &reply);
-		if (rc == 0 || !is_spoilt(&reply))
+		if (rc == 0 || !oss_reply_is_spoilt(&reply))
 			break;
 	}
 	reader_close(reader);

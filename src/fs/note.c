@@ -77,7 +77,7 @@ static void note_file(struct fs *fs, struct node *n,
 
 bool fs_entry_is_link(const struct oss_list_entry *e)
 {
-	return strcmp(e->type, "Symlink") == 0;
+	return oss_type_is_link(e->type);
 }
 
 struct node *fs_note_entry_locked(struct fs *fs, struct node *dir,

@@ -99,8 +99,7 @@ static int begin_first(struct get *g, struct oss_object *o)
 		g->want = g->len;
 	memcpy(g->etag, o->etag, sizeof(g->etag));
 	/* A link has its target's bytes, but headers of its own (4.3). */
-	g->has_crc =
-		o->has_crc64 && !(o->type && strcmp(o->type, "Symlink") == 0);
+	g->has_crc = o->has_crc64 && !oss_type_is_link(o->type);
 	g->crc = o->crc64;
 	g->begun = true;
 	if (g->object) {

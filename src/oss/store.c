@@ -119,3 +119,13 @@ struct oss_source oss_memory_source(const struct buf *b)
 				   .arg = (void *)(uintptr_t)b,
 				   .size = b->len};
 }
+
+bool oss_reply_is_spoilt(const struct oss_reply *r)
+{
+	return strcmp(r->code, "CrcMismatch") == 0;
+}
+
+bool oss_type_is_link(const char *type)
+{
+	return type && strcmp(type, "Symlink") == 0;
+}

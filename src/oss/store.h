@@ -262,6 +262,12 @@ struct store {
 
 void oss_uploads_free(struct oss_upload *uploads, size_t count);
 
+/** Other bytes arrived than were sent (their CRC-64 tells): the same again may go
+ *  well. */
+bool oss_reply_is_spoilt(const struct oss_reply *r);
+/** Of an object or an entry: a symlink of OSS's own (4.10). type may be NULL. */
+bool oss_type_is_link(const char *type);
+
 /** One line for the log about a failed operation:
  *  `http=403 code=AccessDenied request_id=... ec=... message="..."`. */
 const char *oss_reply_describe(const struct oss_reply *r, char *out,

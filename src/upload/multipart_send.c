@@ -441,12 +441,6 @@ static int after_gone(struct multipart *m, const struct upload_want *want,
 	return rc;
 }
 
-/* Stored, but as other bytes than were sent. */
-static bool is_spoilt(const struct oss_reply *r)
-{
-	return strcmp(r->code, "CrcMismatch") == 0;
-}
-
 /* The Initiate of an open file may still be under way. */
 static void settle_begin(struct multipart *m)
 {
@@ -472,7 +466,7 @@ int multipart_send(struct multipart *m, const struct upload_want *want,
 		rc = prepare(m, want, out);
 		if (rc == 0)
 			rc = finish(m, want, out, stored);
-		if (rc < 0 && is_spoilt(&out->reply)) {
+		if (rc < 0 && oss_reply_is_spoilt(&out->reply)) {
 			(void)mpu_forget(m->env->deps.db, m->upload_id);
 			multipart_forget(m); /* its parts are spent */
 			continue;

@@ -36,7 +36,7 @@ enum retry_verdict retry_judge(int rc, const struct oss_reply *reply)
 {
 	if (rc == -ESTALE || rc == -EFBIG)
 		return RETRY_BY_HAND;
-	if (reply->http < 300 || strcmp(reply->code, "CrcMismatch") == 0)
+	if (reply->http < 300 || oss_reply_is_spoilt(reply))
 		return judge_local(rc);
 	switch (oss_retry_class(reply->http, reply->code)) {
 	case OSS_RETRY_NO:
