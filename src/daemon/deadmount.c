@@ -3,16 +3,13 @@
 
 #include <errno.h>
 #include <mntent.h>
-#include <spawn.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
+#include "daemon/program.h"
 
 /* The last mount on a folder is the one that shows. */
 static bool is_ours(const char *mountpoint)
@@ -36,17 +33,8 @@ static int run_fusermount(const char *mountpoint)
 {
 	const char *const argv[] = {"fusermount3", "-u",       "-z",
 				    "--",          mountpoint, NULL};
-	pid_t pid;
-	int status;
 
-	if (posix_spawnp(&pid, argv[0], NULL, NULL,
-			 (char *const *)(uintptr_t)argv, environ) != 0)
-		return -ENOTCONN;
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return -ENOTCONN;
-	}
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -ENOTCONN;
+	return program_run(argv, false) == 0 ? 0 : -ENOTCONN;
 }
 
 int deadmount_clear(const char *mountpoint)

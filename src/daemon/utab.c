@@ -2,22 +2,16 @@
 #include "daemon/utab.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/program.h"
 #include "util/buf.h"
 #include "util/log.h"
 #include "util/thread.h"
 
 #define HELPER "/sbin/umount.fuse.ackfs"
-
-extern char **environ;
 
 struct entry {
 	char *source, *mountpoint;
@@ -28,35 +22,6 @@ static void entry_free(struct entry *e)
 	free(e->source);
 	free(e->mountpoint);
 	free(e);
-}
-
-static int run(const char *const *argv)
-{
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none;
-	pid_t pid;
-	int rc, status = 0;
-
-	sigemptyset(&none);
-	posix_spawn_file_actions_init(&files);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	for (int fd = 0; fd <= STDERR_FILENO; fd++)
-		posix_spawn_file_actions_addopen(&files, fd, "/dev/null",
-						 O_RDWR, 0);
-	rc = posix_spawnp(&pid, argv[0], &files, &attr,
-			  (char *const *)(uintptr_t)argv, environ);
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&files);
-	if (rc != 0)
-		return -rc;
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return -errno;
-	}
-	return status;
 }
 
 /* A mount that is not made, only noted; the mount point is not looked at. */
@@ -75,7 +40,7 @@ static int run_mount(const struct entry *e)
 				    e->mountpoint,
 				    NULL};
 
-	return run(argv);
+	return program_run(argv, true);
 }
 
 static void *register_main(void *arg)
@@ -122,6 +87,6 @@ void utab_forget(const char *mountpoint)
 				    mountpoint,
 				    NULL};
 
-	if (is_kept() && run(argv) != 0)
+	if (is_kept() && program_run(argv, true) != 0)
 		log_debug("stop: the entry in utab stays");
 }
