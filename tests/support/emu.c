@@ -158,3 +158,20 @@ char *answer_element(const struct answer *a, const char *name, int n)
 	end = strstr(p, close);
 	return end ? strndup(p, (size_t)(end - p)) : NULL;
 }
+
+int emu_setup(void **state)
+{
+	struct emu *e = calloc(1, sizeof(*e));
+
+	assert_non_null(e);
+	emu_open(e);
+	*state = e;
+	return 0;
+}
+
+int emu_teardown(void **state)
+{
+	emu_close(*state);
+	free(*state);
+	return 0;
+}

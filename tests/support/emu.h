@@ -26,6 +26,9 @@ void emu_open(struct emu *e);
 /** Close and open again on the same folder. */
 void emu_reopen(struct emu *e);
 void emu_close(struct emu *e);
+/** cmocka's: *state is a server of the test's own. */
+int emu_setup(void **state);
+int emu_teardown(void **state);
 
 struct answer {
 	int status;

@@ -6,23 +6,6 @@
 
 #include "util/codec.h"
 
-static int setup(void **state)
-{
-	struct emu *e = calloc(1, sizeof(*e));
-
-	assert_non_null(e);
-	emu_open(e);
-	*state = e;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	emu_close(*state);
-	free(*state);
-	return 0;
-}
-
 static void put(struct emu *e, const char *key)
 {
 	AUTO(buf_release) struct buf target = BUF_INIT;
@@ -453,7 +436,7 @@ static void buckets_are_listed_in_pages(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, emu_setup, emu_teardown)
 	const struct CMUnitTest tests[] = {
 		T(both_listings_agree_on_keys_and_groups),
 		T(start_is_exclusive),

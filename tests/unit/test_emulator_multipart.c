@@ -9,23 +9,6 @@
 #define PART_SIZE ((size_t)102400)
 #define H(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-static int setup(void **state)
-{
-	struct emu *e = calloc(1, sizeof(*e));
-
-	assert_non_null(e);
-	emu_open(e);
-	*state = e;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	emu_close(*state);
-	free(*state);
-	return 0;
-}
-
 /* free() it. */
 static char *initiate(struct emu *e, const char *const *headers)
 {
@@ -548,7 +531,7 @@ static void forbid_overwrite_counts_twice(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, emu_setup, emu_teardown)
 	const struct CMUnitTest tests[] = {
 		T(parts_become_one_object),
 		T(etags_are_taken_in_any_dress),

@@ -8,23 +8,6 @@
 
 #define H(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-static int setup(void **state)
-{
-	struct emu *e = calloc(1, sizeof(*e));
-
-	assert_non_null(e);
-	emu_open(e);
-	*state = e;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	emu_close(*state);
-	free(*state);
-	return 0;
-}
-
 static void has_header(const struct answer *a, const char *name,
 		       const char *want)
 {
@@ -617,7 +600,7 @@ static void versioned_buckets_ignore_forbid_overwrite(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, emu_setup, emu_teardown)
 	const struct CMUnitTest tests[] = {
 		T(put_answers_with_its_sums),
 		T(empty_object_has_the_documented_sums),

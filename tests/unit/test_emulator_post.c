@@ -13,23 +13,6 @@
 #define TYPE "Content-Type: multipart/form-data; boundary=XX"
 #define H(...) ((const char *const[]){TYPE, __VA_ARGS__, NULL})
 
-static int setup(void **state)
-{
-	struct emu *e = calloc(1, sizeof(*e));
-
-	assert_non_null(e);
-	emu_open(e);
-	*state = e;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	emu_close(*state);
-	free(*state);
-	return 0;
-}
-
 static void has_header(const struct answer *a, const char *name,
 		       const char *want)
 {
@@ -464,7 +447,7 @@ static void a_failed_policy_says_which_condition(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, emu_setup, emu_teardown)
 	const struct CMUnitTest tests[] = {
 		T(fields_become_properties_and_headers_do_not),
 		T(three_content_types_have_their_rank),

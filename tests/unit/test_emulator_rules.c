@@ -13,23 +13,6 @@
 #define H(...) ((const char *const[]){__VA_ARGS__, NULL})
 #define GIB ((uint64_t)1 << 30)
 
-static int setup(void **state)
-{
-	struct emu *e = calloc(1, sizeof(*e));
-
-	assert_non_null(e);
-	emu_open(e);
-	*state = e;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	emu_close(*state);
-	free(*state);
-	return 0;
-}
-
 static void has_header(const struct answer *a, const char *name,
 		       const char *want)
 {
@@ -475,7 +458,7 @@ static void keys_have_1023_bytes_at_most(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, emu_setup, emu_teardown)
 	const struct CMUnitTest tests[] = {
 		T(copies_have_their_limits),
 		T(a_copy_inherits_neither_acl_nor_encryption),
