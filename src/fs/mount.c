@@ -276,8 +276,7 @@ int mount_run(struct mount *m)
 	const struct session_conf conf = {.closing = closing,
 					  .arg = m->fs,
 					  .stop_fd = m->stop_fd,
-					  .clears_privileges = true,
-					  .own_xattrs = XATTR_PREFIX};
+					  .clears_privileges = true};
 
 	return session_run(m->session, &conf);
 }

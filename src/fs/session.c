@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device is read without blocking, and waited for with poll() beside an
- * eventfd: so a thread that waits for requests can be told to leave, without
- * signals.
+ * Idle threads wait for the device, each with an epoll of its own: EPOLLEXCLUSIVE
+ * makes the kernel wake one of them for a request, the one that came first, so
+ * that requests which follow each other find the same thread and wake no other.
+ * An eventfd beside it tells them to leave, without signals.
  *
  * libfuse leaves large requests in a pipe (splice), everything below a page in
  * memory: FLUSH, RELEASE and FORGET can always be looked at.
@@ -16,6 +17,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include <fuse_lowlevel.h>
@@ -40,8 +42,8 @@ struct buffer {
 };
 
 /*
- * lock guards everything below it; it is never held while receiving or
- * processing.
+ * lock guards everything below it, and the order of arrival: it is held while a
+ * request is read, which does not block, and never while one is processed.
  */
 struct session {
 	struct fuse_session *se;
@@ -50,11 +52,9 @@ struct session {
 	int wake;  /* readable once stopped */
 	int ended; /* readable when the last thread has gone */
 	struct lock lock;
-	struct cond turn;
-	bool receiving; /* a thread does, or is about to */
 	bool stopped;
 	int threads;
-	int idle; /* wait for their turn */
+	int idle; /* wait for a request */
 	/* Who left last, and joined who left before it.  Joined, not detached:
 	   libfuse keeps something for each thread. */
 	pthread_t left;
@@ -118,7 +118,6 @@ static void stop_locked(struct session *s, int error) ACK_REQUIRES(s->lock)
 	if (s->stopped)
 		return;
 	s->stopped = true;
-	cond_broadcast(&s->turn);
 	signal_fd(s->wake);
 }
 
@@ -130,48 +129,6 @@ static void stop(struct session *s, int error)
 }
 
 /* ---- receiving --------------------------------------------------------- */
-
-/* Nothing came for a while: what a burst has needed and freed goes back. */
-static void rest(struct session *s, struct buffer *b)
-{
-	free(b->buf.mem); /* libfuse makes a new one */
-	b->buf.mem = NULL;
-	lock_acquire(&s->lock);
-	buffers_drop_locked(s);
-	lock_release(&s->lock);
-	malloc_trim(0);
-}
-
-/* @return 1 when there may be a request, 0 to leave, or -errno */
-static int wait_request(struct session *s, struct buffer *b)
-{
-	struct pollfd fds[] = {
-		{.fd = s->fd,   .events = POLLIN},
-		{.fd = s->wake, .events = POLLIN}
-        };
-	int n = poll(fds, ARRAY_LEN(fds), QUIET_MS);
-
-	if (n == 0) {
-		rest(s, b);
-		n = poll(fds, ARRAY_LEN(fds), -1);
-	}
-	if (n < 0)
-		return errno == EINTR ? 1 : -errno;
-	return fds[1].revents ? 0 : 1;
-}
-
-/* @return the request's length, 0 to leave, or -errno */
-static int receive(struct session *s, struct buffer *b)
-{
-	int rc = fuse_session_receive_buf(s->se, &b->buf);
-
-	while (rc == -EAGAIN || rc == -EINTR) {
-		rc = rc == -EAGAIN ? wait_request(s, b) : 1;
-		if (rc > 0)
-			rc = fuse_session_receive_buf(s->se, &b->buf);
-	}
-	return rc == -ECONNABORTED ? 0 : rc;
-}
 
 /* NULL for a large one, whose header is in a pipe. */
 static const struct fuse_in_header *header_of(const struct buffer *b)
@@ -191,6 +148,20 @@ static void tell_closing(const struct session *s, const struct buffer *b)
 				 in->unique);
 }
 
+/* @return the request's length, 0 to leave, -EAGAIN: none is there, or -errno */
+static int receive_locked(struct session *s, struct buffer *b)
+	ACK_REQUIRES(s->lock)
+{
+	int rc;
+
+	do
+		rc = fuse_session_receive_buf(s->se, &b->buf);
+	while (rc == -EINTR);
+	if (rc > 0)
+		tell_closing(s, b);
+	return rc == -ECONNABORTED ? 0 : rc;
+}
+
 static void process_init(struct session *s, struct buffer *b)
 {
 	uint32_t flags = FUSE_PARALLEL_DIROPS;
@@ -205,45 +176,14 @@ static void process_init(struct session *s, struct buffer *b)
 	b->buf.mem = NULL;
 }
 
-/* ls -l asks two for each file, and every first write one. */
-static bool asks_foreign_xattr(const struct session *s, const struct buffer *b)
-{
-	const size_t head =
-		sizeof(struct fuse_in_header) + sizeof(struct fuse_getxattr_in);
-	const char *name = (const char *)b->buf.mem + head;
-	const char *own = s->conf->own_xattrs;
-
-	return own && b->buf.size > head + strlen(own) &&
-	       strncmp(name, own, strlen(own)) != 0;
-}
-
-/* Requests that wait for nothing are not worth waking another thread. */
-static bool process_at_once(struct session *s, struct buffer *b)
+static void process(struct session *s, struct buffer *b)
 {
 	const struct fuse_in_header *in = header_of(b);
 
-	if (!in)
-		return false;
-	if (in->opcode == FUSE_INIT)
+	if (in && in->opcode == FUSE_INIT)
 		process_init(s, b);
-	else if (in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET ||
-		 (in->opcode == FUSE_GETXATTR && asks_foreign_xattr(s, b)))
-		fuse_session_process_buf(s->se, &b->buf);
 	else
-		return false;
-	return true;
-}
-
-static int receive_one(struct session *s, struct buffer *b)
-{
-	int rc;
-
-	do {
-		rc = fuse_session_exited(s->se) ? 0 : receive(s, b);
-	} while (rc > 0 && process_at_once(s, b));
-	if (rc > 0)
-		tell_closing(s, b);
-	return rc;
+		fuse_session_process_buf(s->se, &b->buf);
 }
 
 /* ---- threads ----------------------------------------------------------- */
@@ -260,64 +200,108 @@ static int thread_add_locked(struct session *s) ACK_REQUIRES(s->lock)
 	return rc;
 }
 
-/* Who received hands the turn on: to one that waits, else to a new thread.  At
-   the limit the first to finish takes it.  The lock is released first: who is
-   woken wants it. */
-static void hand_on_locked(struct session *s) ACK_RELEASE(s->lock)
+/* Somebody must be there to receive while this thread is at work.  At the limit
+   the first to finish is. */
+static void find_successor_locked(struct session *s) ACK_REQUIRES(s->lock)
 {
 	int max = s->conf->max_threads > 0 ? s->conf->max_threads : THREADS_MAX;
-	bool wake = s->idle > 0;
 	int rc = 0;
 
-	s->receiving = false;
-	if (!wake && s->threads < max)
+	if (s->idle == 0 && s->threads < max)
 		rc = thread_add_locked(s);
-	lock_release(&s->lock);
-	if (wake)
-		cond_signal(&s->turn);
 	if (rc < 0)
 		log_debug("session: no thread: errno=%d", -rc);
 }
 
-/* @return false: leave */
-static bool take_turn_locked(struct session *s) ACK_REQUIRES(s->lock)
-{
-	while (s->receiving && !s->stopped) {
-		if (s->idle >= IDLE_MAX)
-			return false;
-		s->idle++;
-		cond_wait(&s->turn, &s->lock);
-		s->idle--;
-	}
-	if (s->stopped)
-		return false;
-	s->receiving = true;
-	return true;
-}
-
-/* With the turn. @return false: leave */
+/* There may be a request. @return whether the session goes on */
 static bool serve_one_locked(struct session *s) ACK_REQUIRES(s->lock)
 {
 	struct buffer *b = buffer_get_locked(s);
-	int rc = -ENOMEM;
+	int rc = b ? receive_locked(s, b) : -ENOMEM;
 
-	lock_release(&s->lock);
-	if (b)
-		rc = receive_one(s, b);
-	lock_acquire(&s->lock);
-	if (rc <= 0) {
-		s->receiving = false;
-		stop_locked(s, rc);
-		buffer_free(b);
-		return false;
+	if (rc > 0) {
+		find_successor_locked(s);
+		lock_release(&s->lock);
+		process(s, b);
+		lock_acquire(&s->lock);
 	}
-	hand_on_locked(s);
-	fuse_session_process_buf(s->se, &b->buf);
+	if (b)
+		buffer_put_locked(s, b);
+	if (rc == -EAGAIN) /* another thread was faster */
+		return true;
+	if (rc <= 0 || fuse_session_exited(s->se))
+		stop_locked(s, rc);
+	return !s->stopped;
+}
+
+/* Nothing came for a while: what a burst has needed and freed goes back. */
+static void rest(struct session *s)
+{
 	lock_acquire(&s->lock);
-	buffer_put_locked(s, b);
-	if (fuse_session_exited(s->se))
-		stop_locked(s, 0);
-	return true;
+	buffers_drop_locked(s);
+	lock_release(&s->lock);
+	malloc_trim(0);
+}
+
+/* Until there may be a request, or the end. @return 0, -errno */
+static int wait_request(struct session *s, int epoll)
+{
+	struct epoll_event event;
+	int n = epoll_wait(epoll, &event, 1, QUIET_MS);
+
+	if (n == 0) {
+		rest(s);
+		n = epoll_wait(epoll, &event, 1, -1);
+	}
+	return n < 0 && errno != EINTR ? -errno : 0;
+}
+
+static int wait_request_locked(struct session *s, int epoll)
+	ACK_REQUIRES(s->lock)
+{
+	int rc;
+
+	s->idle++;
+	lock_release(&s->lock);
+	rc = wait_request(s, epoll);
+	lock_acquire(&s->lock);
+	s->idle--;
+	return rc;
+}
+
+static int watch(int epoll, int fd, uint32_t events)
+{
+	struct epoll_event e = {.events = events, .data.fd = fd};
+
+	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
+}
+
+/* @return a descriptor, or -errno */
+static int epoll_new(const struct session *s)
+{
+	AUTO_CLOSE int epoll = epoll_create1(EPOLL_CLOEXEC);
+	int rc = epoll < 0 ? -errno : 0;
+
+	if (rc == 0)
+		rc = watch(epoll, s->fd, EPOLLIN | EPOLLEXCLUSIVE);
+	if (rc == 0)
+		rc = watch(epoll, s->wake, EPOLLIN);
+	return rc < 0 ? rc : take_fd(&epoll);
+}
+
+static void serve_locked(struct session *s) ACK_REQUIRES(s->lock)
+{
+	AUTO_CLOSE int epoll = epoll_new(s);
+	int rc = epoll < 0 ? epoll : 0;
+
+	while (rc == 0 && !s->stopped && s->idle < IDLE_MAX) {
+		rc = wait_request_locked(s, epoll);
+		if (rc == 0 && !s->stopped && !serve_one_locked(s))
+			return;
+	}
+	/* The others go on, if there are any. */
+	if (rc < 0 && s->threads == 1)
+		stop_locked(s, rc);
 }
 
 /* The lock is released; s may be gone then. */
@@ -338,11 +322,9 @@ static void leave_locked(struct session *s) ACK_RELEASE(s->lock)
 static void *work(void *arg)
 {
 	struct session *s = arg;
-	bool stay = true;
 
 	lock_acquire(&s->lock);
-	while (stay && take_turn_locked(s))
-		stay = serve_one_locked(s);
+	serve_locked(s);
 	leave_locked(s);
 	return NULL;
 }
@@ -412,7 +394,6 @@ int session_run(struct fuse_session *se, const struct session_conf *conf)
 	s.ended = ended;
 	s.fd = fuse_session_fd(se);
 	lock_init(&s.lock, LOCK_SESSION);
-	cond_init(&s.turn);
 	rc = start(&s);
 	if (rc == 0) {
 		wait_end(&s);
@@ -423,7 +404,6 @@ int session_run(struct fuse_session *se, const struct session_conf *conf)
 		pthread_join(s.left, NULL);
 	}
 	fuse_session_exit(se);
-	cond_destroy(&s.turn);
 	lock_destroy(&s.lock);
 	return rc;
 }

@@ -6,16 +6,14 @@
  * One thread at a time receives; before the next one may, it says in the order
  * of arrival which files are being closed, so that no later request overtakes
  * that knowledge.  Then it processes its request beside the others.  A thread
- * is started when none is left to receive, so that handlers which sleep never
- * stop the session.
+ * is started when none is left to wait for the next, so that handlers which
+ * sleep never stop the session.
  *
  *     fuse_session_new(), fuse_session_mount(), session_run(),
  *     fuse_session_unmount(), fuse_session_destroy()
  *
  * Layer    fs.
- * Threads  handlers run on the session's threads, several at once; FORGET,
- *          INIT and GETXATTR of foreign names run before anything else is
- *          received.
+ * Threads  handlers run on the session's threads, several at once.
  */
 #ifndef ACKFS_FS_SESSION_H
 #define ACKFS_FS_SESSION_H
@@ -37,9 +35,6 @@ struct session_conf {
 	   the set-user-ID and set-group-ID bits (or there are none): then the
 	   kernel need not ask before each write.  Twice as fast for small ones. */
 	bool clears_privileges;
-	/* Names of attributes begin with this, or there is no such attribute:
-	   the receiving thread answers that at once.  NULL: no such rule. */
-	const char *own_xattrs;
 	int max_threads; /* 0: 200 */
 	/* When it is readable the loop ends; an eventfd that a signal handler
 	   writes to, say.  -1: none. */

@@ -243,8 +243,7 @@ static int serve(struct nullfs *n, const char *mountpoint)
 	char *argv[] = {(char[]){"nullfs"}, (char[]){"-ofsname=nullfs"}, NULL};
 	struct fuse_args args = FUSE_ARGS_INIT(2, argv);
 	struct session_conf conf = {.stop_fd = stop_fd,
-				    .clears_privileges = true,
-				    .own_xattrs = "user.oss."};
+				    .clears_privileges = true};
 	struct fuse_session *se;
 	int rc = -EIO;
 
