@@ -117,7 +117,7 @@ static int sign(struct attempt *a, struct kvs *headers)
 	if (c->signature == OSS_SIGN_V1)
 		rc = sign_v1(&req, &keys, now, headers);
 	else
-		rc = sign_v4(&req, &keys, now, headers);
+		rc = sign_v4(c->signer, &req, &keys, now, headers);
 	credentials_set_release(&set);
 	return rc;
 }

@@ -18,6 +18,7 @@ struct oss_client {
 	struct endpoint endpoint;
 	enum oss_signature signature;
 	struct credentials *creds; /* borrowed */
+	struct signer *signer;
 	struct http_pool *pool;
 	int64_t request_timeout_ms;
 	_Atomic int64_t clock_offset_ms; /* the server's minus ours */

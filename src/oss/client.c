@@ -6,6 +6,7 @@
 
 #include "oss/answers.h"
 #include "oss/call.h"
+#include "oss/signer.h"
 #include "util/clock.h"
 #include "util/version.h"
 
@@ -55,6 +56,8 @@ int oss_client_new(const struct oss_conf *conf, struct credentials *creds,
 	c->request_timeout_ms = conf->request_timeout_ms;
 	rc = endpoint_open(&c->endpoint, conf, why);
 	if (rc == 0)
+		rc = signer_new(&c->signer);
+	if (rc == 0)
 		rc = open_pool(c, conf);
 	if (rc < 0) {
 		oss_client_free(c);
@@ -69,6 +72,7 @@ void oss_client_free(struct oss_client *c)
 	if (!c)
 		return;
 	http_pool_free(c->pool);
+	signer_free(c->signer);
 	endpoint_close(&c->endpoint);
 	free(c);
 }

@@ -2,12 +2,12 @@
 #include "oss/sign.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdbool.h>
 #include <string.h>
 
+#include "oss/signer.h"
 #include "util/clock.h"
 #include "util/codec.h"
 
@@ -15,7 +15,7 @@
 #define V4_TERMINATOR "aliyun_v4_request"
 #define V4_PAYLOAD "UNSIGNED-PAYLOAD"
 
-enum { SHA256_LEN = 32, DAY_LEN = 8 };
+enum { DAY_LEN = 8 };
 
 /* Query parameters that version 1 signs: those that the client sends, with
    their kin (oss-protocol 2.1).  Those beginning with x-oss- are, too. */
@@ -127,15 +127,6 @@ static void add_headers(struct buf *out, const struct kvs *headers,
 		add_header_line(out, &list.items[i]);
 }
 
-static int hmac(const EVP_MD *md, const void *key, size_t key_len,
-		const void *data, size_t len, unsigned char *out,
-		unsigned *out_len)
-{
-	if (!HMAC(md, key, (int)key_len, data, len, out, out_len))
-		return -EIO;
-	return 0;
-}
-
 static int set_token(struct kvs *headers, const struct sign_keys *keys)
 {
 	if (!keys->token || !*keys->token)
@@ -219,11 +210,11 @@ int sign_v1_authorization(const struct sign_request *req,
 
 	sign_v1_string(req, &text);
 	rc = buf_error(&text);
-	if (rc == 0)
-		rc = hmac(EVP_sha1(), keys->secret, strlen(keys->secret),
-			  text.data, text.len, mac, &len);
 	if (rc < 0)
 		return rc;
+	if (!HMAC(EVP_sha1(), keys->secret, (int)strlen(keys->secret),
+		  (const unsigned char *)text.data, text.len, mac, &len))
+		return -EIO;
 	buf_addf(out, "OSS %s:", keys->id);
 	base64_encode(out, mac, len);
 	return buf_error(out);
@@ -313,86 +304,51 @@ void sign_v4_canonical(const struct sign_request *req, struct buf *out)
 	buf_addf(out, "\n\n%s", payload ? payload : V4_PAYLOAD);
 }
 
-/* The chain of keys: secret, day, region, product, terminator. */
-static int v4_key(const struct sign_keys *keys, const char *day,
-		  unsigned char out[SHA256_LEN])
-{
-	const char *const words[] = {keys->region, keys->product,
-				     V4_TERMINATOR};
-	AUTO(buf_release) struct buf first = BUF_INIT;
-	unsigned char next[EVP_MAX_MD_SIZE] = {0};
-	unsigned len = 0;
-	int rc;
-
-	buf_addf(&first, "aliyun_v4%s", keys->secret);
-	rc = buf_error(&first);
-	if (rc == 0)
-		rc = hmac(EVP_sha256(), first.data, first.len, day, DAY_LEN,
-			  next, &len);
-	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(words); i++) {
-		memcpy(out, next, SHA256_LEN);
-		rc = hmac(EVP_sha256(), out, SHA256_LEN, words[i],
-			  strlen(words[i]), next, &len);
-	}
-	memcpy(out, next, SHA256_LEN);
-	OPENSSL_cleanse(next, sizeof(next));
-	if (first.data)
-		OPENSSL_cleanse(first.data, first.len);
-	return rc;
-}
-
-static int v4_string(const struct sign_request *req, const char *date,
-		     const char *scope, struct buf *out)
+static int v4_string(const struct signer *s, const struct sign_request *req,
+		     const char *date, const char *scope, struct buf *out)
 {
 	AUTO(buf_release) struct buf canonical = BUF_INIT;
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
+	unsigned char digest[SIGNER_LEN];
 	int rc;
 
 	sign_v4_canonical(req, &canonical);
 	rc = buf_error(&canonical);
+	if (rc == 0)
+		rc = signer_digest(s, canonical.data, canonical.len, digest);
 	if (rc < 0)
 		return rc;
-	if (EVP_Digest(canonical.data, canonical.len, digest, &len,
-		       EVP_sha256(), NULL) != 1)
-		return -EIO;
 	buf_addf(out, V4_ALGORITHM "\n%s\n%s\n", date, scope);
-	hex_encode(out, digest, len);
+	hex_encode(out, digest, sizeof(digest));
 	return buf_error(out);
 }
 
-int sign_v4_authorization(const struct sign_request *req,
+int sign_v4_authorization(struct signer *s, const struct sign_request *req,
 			  const struct sign_keys *keys, const char *date,
 			  struct buf *out)
 {
 	AUTO(buf_release) struct buf scope = BUF_INIT;
 	AUTO(buf_release) struct buf text = BUF_INIT;
-	unsigned char key[SHA256_LEN] = {0};
-	unsigned char mac[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
+	unsigned char mac[SIGNER_LEN];
 	int rc;
 
 	buf_addf(&scope, "%.*s/%s/%s/" V4_TERMINATOR, DAY_LEN, date,
 		 keys->region, keys->product);
 	rc = buf_error(&scope);
 	if (rc == 0)
-		rc = v4_string(req, date, buf_str(&scope), &text);
+		rc = v4_string(s, req, date, buf_str(&scope), &text);
 	if (rc == 0)
-		rc = v4_key(keys, date, key);
-	if (rc == 0)
-		rc = hmac(EVP_sha256(), key, sizeof(key), text.data, text.len,
-			  mac, &len);
-	OPENSSL_cleanse(key, sizeof(key));
+		rc = signer_mac(s, keys->secret, buf_str(&scope), text.data,
+				text.len, mac);
 	if (rc < 0)
 		return rc;
 	buf_addf(out, V4_ALGORITHM " Credential=%s/%s,Signature=", keys->id,
 		 buf_str(&scope));
-	hex_encode(out, mac, len);
+	hex_encode(out, mac, sizeof(mac));
 	return buf_error(out);
 }
 
-int sign_v4(const struct sign_request *req, const struct sign_keys *keys,
-	    int64_t now_ms, struct kvs *headers)
+int sign_v4(struct signer *s, const struct sign_request *req,
+	    const struct sign_keys *keys, int64_t now_ms, struct kvs *headers)
 {
 	AUTO(buf_release) struct buf auth = BUF_INIT;
 	struct sign_request all = *req;
@@ -407,7 +363,7 @@ int sign_v4(const struct sign_request *req, const struct sign_keys *keys,
 	if (rc == 0)
 		rc = set_token(headers, keys);
 	if (rc == 0)
-		rc = sign_v4_authorization(&all, keys, date, &auth);
+		rc = sign_v4_authorization(s, &all, keys, date, &auth);
 	if (rc == 0)
 		rc = kvs_set(headers, "Authorization", buf_str(&auth));
 	return rc;

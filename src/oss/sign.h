@@ -2,7 +2,7 @@
 /**
  * @file
  * Signatures in the Authorization header, versions 1 and 4 (oss-protocol 2.1,
- * 2.3).  Pure functions: no clock, no configuration.
+ * 2.3).  No clock, no configuration; a signer (oss/signer.h) only saves work.
  *
  * Layer    oss.
  * Threads  any.
@@ -24,6 +24,8 @@ struct sign_request {
 	const struct kvs *headers; /* all that will be sent */
 };
 
+struct signer;
+
 struct sign_keys {
 	const char *id;
 	const char *secret;
@@ -41,8 +43,8 @@ struct sign_keys {
  */
 int sign_v1(const struct sign_request *req, const struct sign_keys *keys,
 	    int64_t now_ms, struct kvs *headers);
-int sign_v4(const struct sign_request *req, const struct sign_keys *keys,
-	    int64_t now_ms, struct kvs *headers);
+int sign_v4(struct signer *s, const struct sign_request *req,
+	    const struct sign_keys *keys, int64_t now_ms, struct kvs *headers);
 
 /* The steps, for tests with vectors. */
 void sign_v1_string(const struct sign_request *req, struct buf *out);
@@ -50,7 +52,7 @@ int sign_v1_authorization(const struct sign_request *req,
 			  const struct sign_keys *keys, struct buf *out);
 void sign_v4_canonical(const struct sign_request *req, struct buf *out);
 /** @param date  the value of x-oss-date, "20231216T162057Z" */
-int sign_v4_authorization(const struct sign_request *req,
+int sign_v4_authorization(struct signer *s, const struct sign_request *req,
 			  const struct sign_keys *keys, const char *date,
 			  struct buf *out);
 
