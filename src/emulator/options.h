@@ -48,6 +48,8 @@ struct emu_options {
 	const char *listen; /* IPv4 address */
 	uint16_t port;      /* 0: picked */
 	const char *port_file;
+	const char *tls_cert; /* PEM; NULL: plain http */
+	const char *tls_key;
 	const char *const *buckets;
 	size_t bucket_count;
 	char *access_key_id;

@@ -20,7 +20,9 @@
 #include "emulator/pace.h"
 #include "emulator/reqlog.h"
 #include "emulator/source.h"
+#include "util/buf.h"
 #include "util/clock.h"
+#include "util/fileio.h"
 #include "util/log.h"
 
 #define CONNECTION_MEMORY ((size_t)512 << 10)
@@ -28,12 +30,14 @@
 #define BACKLOG 1024
 #define THREAD_STACK ((size_t)1 << 20)
 #define ADMIN_BODY_MAX ((uint64_t)1 << 20)
+#define PEM_MAX ((size_t)1 << 20)
 
 struct server {
 	struct emulator *em;
 	struct MHD_Daemon *daemon;
 	atomic_uint_fast64_t connections;
 	uint16_t port;
+	struct buf tls_cert, tls_key; /* PEM; empty: plain http */
 };
 
 /* What lives as long as a connection. */
@@ -481,13 +485,41 @@ static int open_socket(const struct emu_options *opt, uint16_t *port)
 	return take_fd(&fd);
 }
 
+/* MHD wants the texts for as long as it serves. */
+static int load_tls(struct server *s)
+{
+	const struct emu_options *opt = s->em->opt;
+	int rc;
+
+	if (!opt->tls_cert)
+		return 0;
+	rc = file_read(opt->tls_cert, PEM_MAX, &s->tls_cert);
+	if (rc < 0)
+		log_err("server: no certificate: path=%s error=%s",
+			LOG_Q(opt->tls_cert), strerror(-rc));
+	if (rc == 0) {
+		rc = file_read(opt->tls_key, PEM_MAX, &s->tls_key);
+		if (rc < 0)
+			log_err("server: no private key: path=%s error=%s",
+				LOG_Q(opt->tls_key), strerror(-rc));
+	}
+	return rc;
+}
+
 static struct MHD_Daemon *start_daemon(struct server *s, int fd)
 {
+	bool tls = s->em->opt->tls_cert;
+	struct MHD_OptionItem pem[] = {
+		{MHD_OPTION_HTTPS_MEM_CERT, 0, s->tls_cert.data},
+		{MHD_OPTION_HTTPS_MEM_KEY,  0, s->tls_key.data },
+		{MHD_OPTION_END,            0, NULL            },
+	};
+
 	return MHD_start_daemon(
 		MHD_USE_THREAD_PER_CONNECTION |
 			MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
 			MHD_USE_SUPPRESS_DATE_NO_CLOCK | MHD_USE_ITC |
-			MHD_USE_ERROR_LOG,
+			MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0),
 		0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER,
 		on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_URI_LOG_CALLBACK, on_target, s,
@@ -496,23 +528,38 @@ static struct MHD_Daemon *start_daemon(struct server *s, int fd)
 		MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
 		MHD_OPTION_CONNECTION_LIMIT, CONNECTION_LIMIT,
-		MHD_OPTION_THREAD_STACK_SIZE, THREAD_STACK, MHD_OPTION_END);
+		MHD_OPTION_THREAD_STACK_SIZE, THREAD_STACK, MHD_OPTION_ARRAY,
+		tls ? pem : &pem[2], MHD_OPTION_END);
 }
 
 static int listen_and_serve(struct server *s)
 {
 	struct emulator *em = s->em;
-	int fd = open_socket(em->opt, &s->port);
+	AUTO_CLOSE int fd = open_socket(em->opt, &s->port);
 
-	if (fd < 0)
+	if (fd < 0) {
+		log_err("server: cannot listen: address=%s port=%u error=%s",
+			em->opt->listen, em->opt->port, strerror(-fd));
 		return fd;
-	em->url = str_printf("http://%s:%u", em->opt->listen, s->port);
+	}
+	em->url = str_printf("%s://%s:%u", em->opt->tls_cert ? "https" : "http",
+			     em->opt->listen, s->port);
 	s->daemon = em->url ? start_daemon(s, fd) : NULL;
 	if (!s->daemon) {
-		close(fd);
-		return -ENOMEM;
+		log_err("server: libmicrohttpd does not start%s",
+			em->opt->tls_cert ? "; are certificate and key a pair?"
+					  : "");
+		return -EIO;
 	}
-	return 0; /* the daemon closes the socket */
+	(void)take_fd(&fd); /* the daemon closes it */
+	return 0;
+}
+
+static void server_free(struct server *s)
+{
+	buf_release(&s->tls_cert);
+	buf_release(&s->tls_key);
+	free(s);
 }
 
 int server_start(struct emulator *em, struct server **out)
@@ -524,11 +571,11 @@ int server_start(struct emulator *em, struct server **out)
 		return -ENOMEM;
 	s->em = em;
 	atomic_init(&s->connections, 0);
-	rc = listen_and_serve(s);
+	rc = load_tls(s);
+	if (rc == 0)
+		rc = listen_and_serve(s);
 	if (rc < 0) {
-		log_err("server: cannot listen: address=%s port=%u error=%s",
-			em->opt->listen, em->opt->port, strerror(-rc));
-		free(s);
+		server_free(s);
 		return rc;
 	}
 	*out = s;
@@ -546,5 +593,5 @@ void server_stop(struct server *s)
 		return;
 	faults_stop(s->em->faults);
 	MHD_stop_daemon(s->daemon);
-	free(s);
+	server_free(s);
 }
