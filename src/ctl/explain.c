@@ -244,6 +244,7 @@ static void print_rule(const struct explain *e)
 static void print_callback(const struct explain *e)
 {
 	const struct callback *cb = &e->callback;
+	char retry_for[24];
 
 	printf("url           %s\n", cb->url);
 	if (cb->host)
@@ -263,10 +264,10 @@ static void print_callback(const struct explain *e)
 	printf("headers       x-oss-callback %zu, x-oss-callback-var %zu of "
 	       "%d bytes\n",
 	       strlen(cb->param), strlen(cb->param_vars), CALLBACK_HEADER_MAX);
-	printf("on failure    %s; repeated for %" PRId64 " s\n",
+	printf("on failure    %s; repeated for %s\n",
 	       e->rule->fail_close ? "close() returns EREMOTEIO"
 				   : "close() returns 0",
-	       e->rule->retry_for_ms / 1000);
+	       duration_text(retry_for, e->rule->retry_for_ms));
 }
 
 static json_t *kvs_json(const struct kvs *l)

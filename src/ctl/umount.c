@@ -144,8 +144,8 @@ static int report(const struct umount_run *run)
 	if (!known || left == 0)
 		return CTL_OK;
 	fprintf(stderr,
-		"ackctl: %" PRId64 " files are staged and not stored; the next "
-		"mount goes on with them (%s)\n",
+		"ackctl: staged and not stored yet: %" PRId64
+		" (the next mount goes on with them: %s)\n",
 		left, run->target.state_dir);
 	return CTL_NO;
 }

@@ -373,7 +373,7 @@ arrived() { # PATH FILE
 	echo one >"$MNT/one"
 	wait_is 1 status_of .stuck
 	ctl_is 1 umount "$MNT"
-	grep -q '1 files are staged' err
+	grep -q 'staged and not stored yet: 1 ' err
 	ctl_is 2 status --state-dir "$W/state/world"
 	grep -q '1 retrying' out
 }
