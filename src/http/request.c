@@ -40,11 +40,13 @@ struct transfer {
 	struct curl_slist *headers;
 	size_t header_bytes;
 	uint64_t source_off;
-	bool head_done; /* the empty line after the headers came */
-	bool began;     /* begin() was asked */
-	bool to_caller; /* and takes the body */
-	int local_err;  /* what a callback of the caller's returned */
-	uint64_t sent;  /* body bytes, as last looked at */
+	struct buf small; /* the whole body, if is_small() */
+	bool head_done;   /* the empty line after the headers came */
+	bool began;       /* begin() was asked */
+	bool to_caller;   /* and takes the body */
+	bool lost;     /* the connection died, after it had begun to go out */
+	int local_err; /* what a callback of the caller's returned */
+	uint64_t sent; /* body bytes, as last looked at */
 	uint64_t got;
 	struct mark now, before; /* begins of the last two windows */
 	int64_t moved_ms;
@@ -64,6 +66,13 @@ static int fail(struct transfer *t, int err, const char *why)
 	return err;
 }
 
+/* libcurl sends what it has in memory together with the head, and needs no
+   further look at the socket for it. */
+static bool is_small(const struct http_request *req)
+{
+	return !req->expect_continue && (!req->body || req->body->size < SMALL);
+}
+
 /* ---- what libcurl calls ------------------------------------------------ */
 
 static int local_error(struct transfer *t, int err, const char *why)
@@ -73,38 +82,95 @@ static int local_error(struct transfer *t, int err, const char *why)
 	return fail(t, err, why);
 }
 
+/* @return bytes, 1..len, or -errno */
+static ssize_t read_source(struct transfer *t, void *to, size_t len,
+			   uint64_t off)
+{
+	const struct http_source *src = t->req->body;
+	ssize_t n = src->read(src->arg, to, len, off);
+
+	if (n > 0)
+		return n;
+	return local_error(t, n < 0 ? (int)n : -EIO,
+			   n < 0 ? "reading the body failed"
+				 : "the body is shorter than announced");
+}
+
+static int read_small(struct transfer *t)
+{
+	const struct http_source *src = t->req->body;
+
+	if (!src || !is_small(t->req))
+		return 0;
+	while (t->small.len < src->size) {
+		size_t left = (size_t)src->size - t->small.len;
+		char *to = buf_reserve(&t->small, left);
+		ssize_t n;
+
+		if (!to)
+			return -ENOMEM;
+		n = read_source(t, to, left, t->small.len);
+		if (n < 0)
+			return (int)n;
+		buf_commit(&t->small, (size_t)n);
+	}
+	return 0;
+}
+
 static size_t on_read(char *to, size_t size, size_t count, void *arg)
 {
 	struct transfer *t = arg;
-	const struct http_source *src = t->req->body;
 	size_t len = size * count;
 	ssize_t n;
 
-	if (len > src->size - t->source_off)
-		len = src->size - t->source_off;
+	if (len > t->req->body->size - t->source_off)
+		len = t->req->body->size - t->source_off;
 	if (len == 0)
 		return 0;
-	n = src->read(src->arg, to, len, t->source_off);
-	if (n <= 0) {
-		local_error(t, n < 0 ? (int)n : -EIO,
-			    n < 0 ? "reading the body failed"
-				  : "the body is shorter than announced");
+	n = read_source(t, to, len, t->source_off);
+	if (n < 0)
 		return CURL_READFUNC_ABORT;
-	}
 	t->source_off += (uint64_t)n;
 	return (size_t)n;
 }
 
-/* libcurl begins anew when a kept-alive connection was dead.  Not when all was
-   sent: then the server may have acted on it. */
+/* libcurl begins anew when a kept-alive connection was dead. */
 static int on_seek(void *arg, curl_off_t offset, int origin)
 {
 	struct transfer *t = arg;
 
-	if (origin != SEEK_SET || offset != 0 || t->sent_all_ms)
+	if (origin != SEEK_SET || offset != 0)
 		return CURL_SEEKFUNC_FAIL;
 	t->source_off = 0;
 	return CURL_SEEKFUNC_OK;
+}
+
+static bool has_begun(const struct transfer *t)
+{
+	long sent = 0;
+
+	(void)curl_easy_getinfo(t->slot->easy, CURLINFO_REQUEST_SIZE, &sent);
+	return sent > 0;
+}
+
+/* A request that is given up, by us or by SIGKILL, must not arrive later from
+   the kernel's buffers, over what was stored since: the socket's end is a reset
+   and throws them away.
+   The second socket of a request that has begun: libcurl takes the kept-alive
+   connection for dead.  But the server may have acted on what it got. */
+static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	const struct linger none = {.l_onoff = 1, .l_linger = 0};
+	struct transfer *t = arg;
+
+	(void)purpose;
+	t->lost = t->req->body && has_begun(t);
+	if (t->lost) {
+		t->resp->sent_all |= is_small(t->req); /* in one go */
+		return CURL_SOCKOPT_ERROR;
+	}
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	return CURL_SOCKOPT_OK;
 }
 
 static void status_line(struct transfer *t, const char *line, size_t len)
@@ -252,11 +318,14 @@ static int add_pair(struct transfer *t, const struct kv *h)
 	return line ? add_header(t, line) : -ENOMEM;
 }
 
+/* "Name:" is none, not even libcurl's own. */
 static int make_headers(struct transfer *t)
 {
 	const struct kvs *list = t->req->headers;
 	int rc = add_header(t, "Accept:");
 
+	if (rc == 0)
+		rc = add_header(t, "Content-Type:");
 	if (rc == 0 && t->req->expect_continue)
 		rc = add_header(t, "Expect: 100-continue");
 	else if (rc == 0)
@@ -264,19 +333,6 @@ static int make_headers(struct transfer *t)
 	for (size_t i = 0; rc == 0 && list && i < list->count; i++)
 		rc = add_pair(t, &list->items[i]);
 	return rc;
-}
-
-/* A request that is given up, by us or by SIGKILL, must not arrive later from
-   the kernel's buffers, over what was stored since: the socket's end is a reset
-   and throws them away. */
-static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
-{
-	const struct linger none = {.l_onoff = 1, .l_linger = 0};
-
-	(void)arg;
-	(void)purpose;
-	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
-	return CURL_SOCKOPT_OK;
 }
 
 /* One option after the other, as long as all is well. */
@@ -291,7 +347,6 @@ static CURLcode set_connection(CURL *easy, const struct http_pool_conf *c)
 	CURLcode rc = CURLE_OK;
 
 	SET(CURLOPT_NOSIGNAL, 1L);
-	SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
@@ -313,6 +368,8 @@ static CURLcode set_callbacks(CURL *easy, struct transfer *t)
 	CURLcode rc = CURLE_OK;
 
 	SET(CURLOPT_ERRORBUFFER, t->curl_why);
+	SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
+	SET(CURLOPT_SOCKOPTDATA, t);
 	SET(CURLOPT_HEADERFUNCTION, on_header);
 	SET(CURLOPT_HEADERDATA, t);
 	SET(CURLOPT_WRITEFUNCTION, on_write);
@@ -329,24 +386,37 @@ static long buffer_for(uint64_t size)
 	return size > SMALL ? (long)LARGE : (long)SMALL;
 }
 
+static CURLcode set_body(CURL *easy, const struct transfer *t)
+{
+	const struct http_request *req = t->req;
+	uint64_t size = req->body ? req->body->size : 0;
+	CURLcode rc = CURLE_OK;
+
+	if (is_small(req)) {
+		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
+		SET(CURLOPT_POSTFIELDS, buf_str(&t->small));
+		return rc;
+	}
+	SET(CURLOPT_UPLOAD, 1L);
+	SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)size);
+	SET(CURLOPT_UPLOAD_BUFFERSIZE, buffer_for(size));
+	return rc;
+}
+
 static CURLcode set_message(CURL *easy, const struct transfer *t)
 {
 	const struct http_request *req = t->req;
 	bool sends = req->body || strcmp(req->method, "PUT") == 0 ||
 		     strcmp(req->method, "POST") == 0;
-	uint64_t size = req->body ? req->body->size : 0;
 	CURLcode rc = CURLE_OK;
 
 	SET(CURLOPT_URL, req->url);
 	SET(CURLOPT_PATH_AS_IS, 1L);
 	SET(CURLOPT_HTTPHEADER, t->headers);
 	SET(CURLOPT_EXPECT_100_TIMEOUT_MS, (long)EXPECT_MS);
-	if (sends) { /* any method: no Content-Type of libcurl's own */
-		SET(CURLOPT_UPLOAD, 1L);
-		SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)size);
-		SET(CURLOPT_UPLOAD_BUFFERSIZE, buffer_for(size));
-	}
 	SET(CURLOPT_BUFFERSIZE, buffer_for(req->expected_size));
+	if (rc == CURLE_OK && sends)
+		rc = set_body(easy, t);
 	if (strcmp(req->method, "HEAD") == 0)
 		SET(CURLOPT_NOBODY, 1L);
 	else
@@ -362,9 +432,10 @@ static int set_up(struct transfer *t, const struct http_pool_conf *conf)
 	CURLcode cc;
 	int rc = make_headers(t);
 
+	if (rc == 0)
+		rc = read_small(t);
 	if (rc < 0)
 		return rc;
-	curl_easy_reset(easy);
 	cc = set_connection(easy, conf);
 	if (cc == CURLE_OK)
 		cc = set_callbacks(easy, t);
@@ -380,12 +451,9 @@ static int set_up(struct transfer *t, const struct http_pool_conf *conf)
 /* All of the request, with or without a body, is in the kernel's hands. */
 static bool is_sent(const struct transfer *t)
 {
-	long head = 0;
-
 	if (t->req->body && t->req->body->size)
 		return t->sent >= t->req->body->size;
-	(void)curl_easy_getinfo(t->slot->easy, CURLINFO_REQUEST_SIZE, &head);
-	return head > 0;
+	return has_begun(t);
 }
 
 /* See what moved since the last look. */
@@ -483,6 +551,9 @@ static int outcome(struct transfer *t, CURLcode cc)
 
 	if (t->local_err)
 		return t->local_err;
+	if (t->lost)
+		return fail(t, -ECONNRESET,
+			    "the connection was lost before the answer came");
 	if (cc == CURLE_OK && !t->head_done) /* no error to libcurl */
 		return fail(t, -ECONNRESET, "the answer ends in its headers");
 	if (cc == CURLE_OK || t->resp->body_cut)
@@ -578,8 +649,9 @@ int http_perform(struct http_pool *p, const struct http_request *req,
 	rc = set_up(&t, http_pool_config(p));
 	if (rc == 0)
 		rc = run(&t, &broken);
-	/* Nothing may point here any more. */
+	/* Nothing may point here any more, nor be left for the next. */
 	curl_easy_reset(t.slot->easy);
+	buf_release(&t.small);
 	curl_slist_free_all(t.headers);
 	http_slot_give(p, t.slot, broken);
 	note(req, resp, since_ms, rc);

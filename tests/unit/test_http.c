@@ -183,6 +183,104 @@ static void bodies_are_sent_whole_and_counted(void **state)
 	env_close(&e);
 }
 
+/* Those that go out with the head, and those that libcurl reads. */
+static void bodies_of_any_size_arrive(void **state)
+{
+	static const size_t sizes[] = {0, 1, 65535, 65536, 65537, 300000};
+	static const struct script_step step = STEP(.status = 200);
+	struct script_step steps[ARRAY_LEN(sizes)];
+	struct env e;
+	char out[64];
+	char want[24];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+		steps[i] = step;
+	env_open(&e, steps, ARRAY_LEN(steps), 1);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct http_source src = {.read = zero_read, .size = sizes[i]};
+		struct http_request req = request(&e, "PUT");
+		_Atomic uint64_t progress = 0;
+
+		req.body = &src;
+		req.progress = &progress;
+		assert_int_equal(perform(&e, &req), 0);
+		assert_true(e.r.sent_all);
+		assert_int_equal(progress, sizes[i]);
+		assert_int_equal(http_script_request(e.server, i)->body_len,
+				 sizes[i]);
+		(void)snprintf(want, sizeof(want), "%zu", sizes[i]);
+		assert_string_equal(http_script_header(e.server, i,
+						       "Content-Length", out,
+						       sizeof(out)),
+				    want);
+	}
+	env_close(&e);
+}
+
+static void the_callers_content_type_is_the_only_one(void **state)
+{
+	static const struct script_step steps[] = {STEP(.status = 200),
+						   STEP(.status = 200)};
+	struct http_source src = text_source("a=b");
+	struct kvs headers = KVS_INIT;
+	struct env e;
+	struct http_request req;
+	char out[64];
+
+	(void)state;
+	env_open(&e, steps, 2, 1);
+	assert_int_equal(kvs_add(&headers, "Content-Type", "image/png"), 0);
+	req = request(&e, "PUT");
+	req.body = &src;
+	req.headers = &headers;
+	assert_int_equal(perform(&e, &req), 0);
+	assert_string_equal(
+		http_script_header(e.server, 0, "Content-Type", out, 64),
+		"image/png");
+	req.headers = NULL;
+	assert_int_equal(perform(&e, &req), 0);
+	assert_null(http_script_header(e.server, 1, "Content-Type", out, 64));
+	kvs_release(&headers);
+	env_close(&e);
+}
+
+static void nothing_of_a_request_is_left_for_the_next(void **state)
+{
+	static const char *const methods[] = {"PUT",    "GET", "PUT", "HEAD",
+					      "DELETE", "PUT", "POST"};
+	static const struct script_step step = STEP(.status = 200);
+	struct http_source src = text_source("hello");
+	struct kvs headers = KVS_INIT;
+	struct script_step steps[ARRAY_LEN(methods)];
+	struct env e;
+	char out[64];
+
+	(void)state;
+	assert_int_equal(kvs_add(&headers, "X-One", "1"), 0);
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+		steps[i] = step;
+	env_open(&e, steps, ARRAY_LEN(steps), 1);
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+		struct http_request req = request(&e, methods[i]);
+		bool full = i % 2 == 0 && strcmp(methods[i], "DELETE") != 0;
+		const struct script_request *got;
+
+		req.body = full ? &src : NULL;
+		req.headers = full ? &headers : NULL;
+		assert_int_equal(perform(&e, &req), 0);
+		got = http_script_request(e.server, i);
+		assert_int_equal(got->connection, 1);
+		assert_memory_equal(got->head, methods[i], strlen(methods[i]));
+		assert_int_equal(got->body_len, full ? src.size : 0);
+		assert_int_equal(http_script_header(e.server, i, "X-One", out,
+						    sizeof(out)) != NULL,
+				 full);
+	}
+	kvs_release(&headers);
+	env_close(&e);
+}
+
 static void headers_with_line_breaks_are_refused(void **state)
 {
 	struct kvs headers = KVS_INIT;
@@ -692,6 +790,9 @@ int main(void)
 		cmocka_unit_test(connections_are_kept_and_reused),
 		cmocka_unit_test(paths_go_out_as_they_are),
 		cmocka_unit_test(bodies_are_sent_whole_and_counted),
+		cmocka_unit_test(bodies_of_any_size_arrive),
+		cmocka_unit_test(the_callers_content_type_is_the_only_one),
+		cmocka_unit_test(nothing_of_a_request_is_left_for_the_next),
 		cmocka_unit_test(headers_with_line_breaks_are_refused),
 		cmocka_unit_test(chunked_answers_and_heads_are_understood),
 		cmocka_unit_test(broken_answers_are_errors),
