@@ -4,7 +4,8 @@
  * One HTTP/1.1 request in, one response out.
  *
  * No redirects, no compression, no retries (but for a kept-alive connection
- * that the server had closed already).  Paths go out as they are.
+ * that the server had closed already, and never of a body of which something
+ * went out).  Paths go out as they are.
  *
  *     struct http_response resp = HTTP_RESPONSE_INIT;
  *     rc = http_perform(pool, &req, &resp);
@@ -27,8 +28,8 @@
 #include "util/buf.h"
 #include "util/kv.h"
 
-/** Bytes to send.  Read in order; from 0 again when a kept-alive connection
- *  turns out to be dead. */
+/** Bytes to send.  Read in order, a small body whole before anything is sent;
+ *  from 0 again when a kept-alive connection turns out to be dead. */
 struct http_source {
 	/** @return bytes (1..len) at off; 0: shorter than size; or -errno */
 	ssize_t (*read)(void *arg, void *to, size_t len, uint64_t off);
