@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The writer thread takes whatever is queued, runs it in one transaction
- * (a savepoint each), commits, and tells everybody.  While it commits the next
+ * (a savepoint each, but for the first), commits, and tells everybody.  While it commits the next
  * group gathers: that is the whole of the group commit.  What a row costs is
  * mostly its commit; so writes in no hurry (DB_LATER) stand in the queue until
  * another comes.
@@ -36,12 +36,13 @@ enum {
 	LATER_MS = 20,
 };
 
-static int exec_cached(sqlite3 *sql, const char *text)
+/* A statement of struct db: it has no parameters. */
+static int run_control(sqlite3_stmt *st)
 {
-	AUTO(sql_done) sqlite3_stmt *st = NULL;
-	int rc = sql_get(sql, text, &st);
+	int rc = sql_run(st);
 
-	return rc < 0 ? rc : sql_run(st);
+	sqlite3_reset(st);
+	return rc;
 }
 
 static int begin(struct db *db, bool is_durable)
@@ -55,21 +56,32 @@ static int begin(struct db *db, bool is_durable)
 			return rc;
 		db->is_full_sync = is_durable;
 	}
-	return exec_cached(db->writer, "BEGIN IMMEDIATE");
+	return run_control(db->begin);
 }
 
 /* One job, rolled back alone when it fails. */
-static int run_job(sqlite3 *sql, struct db_job *job)
+static int run_job(struct db *db, struct db_job *job)
 {
-	int rc = exec_cached(sql, "SAVEPOINT job");
+	int rc = run_control(db->savepoint);
 
 	if (rc < 0)
 		return rc;
-	rc = job->fn(sql, job->arg);
+	rc = job->fn(db->writer, job->arg);
 	if (rc < 0)
-		exec_cached(sql, "ROLLBACK TO job");
-	if (exec_cached(sql, "RELEASE job") < 0 && rc == 0)
+		sql_exec(db->writer, "ROLLBACK TO job");
+	if (run_control(db->release) < 0 && rc == 0)
 		rc = -EIO;
+	return rc;
+}
+
+/* What stands first is all there is to roll back: it needs no savepoint. */
+static int run_first_job(struct db *db, struct db_job *job)
+{
+	int rc = job->fn(db->writer, job->arg);
+
+	if (rc < 0 && !sqlite3_get_autocommit(db->writer) &&
+	    sql_exec(db->writer, "ROLLBACK") == 0)
+		run_control(db->begin);
 	return rc;
 }
 
@@ -107,11 +119,11 @@ static bool is_any_durable(const struct db_job *list)
 
 /* Run each; @return 0, or why the transaction is gone (SQLite gives it up by
    itself when the disk is full). */
-static int run_jobs(sqlite3 *sql, struct db_job *list)
+static int run_jobs(struct db *db, struct db_job *list)
 {
 	for (struct db_job *j = list; j; j = j->next) {
-		j->rc = run_job(sql, j);
-		if (sqlite3_get_autocommit(sql))
+		j->rc = j == list ? run_first_job(db, j) : run_job(db, j);
+		if (sqlite3_get_autocommit(db->writer))
 			return j->rc < 0 ? j->rc : -EIO;
 	}
 	return 0;
@@ -122,10 +134,10 @@ static void run_group(struct db *db, struct db_job *list)
 	int rc = begin(db, is_any_durable(list));
 
 	if (rc == 0)
-		rc = run_jobs(db->writer, list);
+		rc = run_jobs(db, list);
 	failpoint("db.before_commit");
 	if (rc == 0)
-		rc = exec_cached(db->writer, "COMMIT");
+		rc = run_control(db->commit);
 	failpoint("db.committed");
 	if (rc == 0)
 		return;
@@ -396,6 +408,9 @@ int db_open(const char *dir, struct db **out, char **why)
 	int rc = db_alloc(dir, &db);
 
 	*why = NULL;
+	/* SQLite counts each allocation under a lock, for nobody.  Only before
+	   the first connection; later it says no. */
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	if (rc == 0)
 		rc = db_open_connections(db, why);
 	if (rc < 0)

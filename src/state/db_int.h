@@ -23,6 +23,7 @@ struct db {
 	pthread_t thread;
 	bool has_thread;
 	/* the writer thread's */
+	sqlite3_stmt *begin, *commit, *savepoint, *release;
 	bool is_full_sync;
 	int wal_pages;
 	int64_t next_complaint_ms;

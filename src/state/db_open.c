@@ -127,6 +127,20 @@ static int check_content(sqlite3 *sql, const char *path)
 	return rc;
 }
 
+/* What each transaction needs; the connection owns them. */
+static int prepare_control(struct db *db, sqlite3 *sql)
+{
+	int rc = sql_get(sql, "BEGIN IMMEDIATE", &db->begin);
+
+	if (rc == 0)
+		rc = sql_get(sql, "COMMIT", &db->commit);
+	if (rc == 0)
+		rc = sql_get(sql, "SAVEPOINT job", &db->savepoint);
+	if (rc == 0)
+		rc = sql_get(sql, "RELEASE job", &db->release);
+	return rc;
+}
+
 static int open_writer(struct db *db, char **why)
 {
 	AUTO(auto_close_connection) sqlite3 *sql = NULL;
@@ -147,6 +161,8 @@ static int open_writer(struct db *db, char **why)
 				   "PRAGMA journal_size_limit=16777216");
 	if (rc == 0)
 		rc = schema_migrate(sql, schema_steps, schema_step_count);
+	if (rc == 0)
+		rc = prepare_control(db, sql);
 	if (rc < 0)
 		return rc;
 	db->is_full_sync = true;

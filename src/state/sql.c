@@ -49,8 +49,8 @@ static sqlite3_stmt *find_idle(sqlite3 *sql, const char *text)
 	sqlite3_stmt *st = NULL;
 
 	while ((st = sqlite3_next_stmt(sql, st)))
-		if (!sqlite3_stmt_busy(st) &&
-		    strcmp(sqlite3_sql(st), text) == 0)
+		if (strcmp(sqlite3_sql(st), text) == 0 &&
+		    !sqlite3_stmt_busy(st))
 			return st;
 	return NULL;
 }

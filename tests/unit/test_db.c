@@ -211,6 +211,34 @@ static int lose_transaction(sqlite3 *sql, void *arg)
 	return sql_exec(sql, "ROLLBACK") < 0 ? -EIO : -ENOSPC;
 }
 
+/* A group's first job has no savepoint of its own. */
+static void failed_first_write_is_rolled_back_alone(void **state)
+{
+	struct group g = {.gate = PTHREAD_MUTEX_INITIALIZER};
+	char bad[] = "bad", good[] = "good", better[] = "better";
+	struct db *db = open_db(*state);
+	struct db_job jobs[] = {
+		{.fn = wait_for_gate, .arg = &g    },
+		{.fn = put_and_fail,  .arg = bad   },
+		{.fn = put_and_fail,  .arg = bad   },
+		{.fn = put_name,      .arg = good  },
+		{.fn = put_name,      .arg = better},
+	};
+
+	pthread_mutex_lock(&g.gate);
+	for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
+		db_post(db, &jobs[i]);
+	pthread_mutex_unlock(&g.gate);
+	for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
+		assert_int_equal(db_wait(db, &jobs[i]),
+				 jobs[i].fn == put_and_fail ? -EDOM : 0);
+	assert_int_equal(names_in(db), 2);
+	/* One by one: it is all there is. */
+	assert_int_equal(db_write(db, put_and_fail, bad, DB_WAIT), -EDOM);
+	assert_int_equal(names_in(db), 2);
+	db_close(db);
+}
+
 static void count_released(void *arg)
 {
 	((struct group *)arg)->released++;
@@ -590,6 +618,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(write_is_visible_when_it_returns),
 		T(failed_write_is_rolled_back_alone),
+		T(failed_first_write_is_rolled_back_alone),
 		T(unwaited_writes_are_done_by_close),
 		T(writes_in_no_hurry_go_with_the_next),
 		T(writes_in_no_hurry_wait_for_nobody_for_ever),
