@@ -12,6 +12,7 @@
 #include "state/db.h"
 #include "state/sql.h"
 #include "util/base.h"
+#include "util/log.h"
 
 enum {
 	MODIFIED_SLACK_MS = 2000,
@@ -158,11 +159,112 @@ static int run_add(sqlite3 *sql, void *arg)
 		      : put_outcome(sql, r, sqlite3_last_insert_rowid(sql));
 }
 
-int cblog_add(struct db *db, const struct cb_record *r, bool durable)
+static int copy_texts(struct cb_record *to, const struct cb_record *from)
+{
+	const struct {
+		char **to;
+		const char *from;
+	} texts[] = {
+		{&to->key,           from->key          },
+		{&to->delivery_id,   from->delivery_id  },
+		{&to->rule,          from->rule         },
+		{&to->response_type, from->response_type},
+		{&to->error,         from->error        },
+		{&to->error_code,    from->error_code   },
+		{&to->ec,            from->ec           },
+		{&to->request_id,    from->request_id   },
+		{&to->url,           from->url          },
+		{&to->host,          from->host         },
+		{&to->body,          from->body         },
+		{&to->body_type,     from->body_type    },
+		{&to->process,       from->process      },
+	};
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(texts); i++)
+		rc = str_set(texts[i].to, texts[i].from);
+	return rc;
+}
+
+static int copy_response(struct cb_record *to, const struct cb_record *from)
+{
+	to->response = malloc(from->response_len + 1);
+	if (!to->response)
+		return -ENOMEM;
+	memcpy(to->response, from->response, from->response_len);
+	to->response_len = from->response_len;
+	return 0;
+}
+
+static void record_free(void *arg)
+{
+	struct cb_record *r = arg;
+
+	if (!r)
+		return;
+	cb_record_release(r);
+	free(r);
+}
+
+static void record_freep(struct cb_record **r)
+{
+	record_free(*r);
+}
+
+/* What an attempt's row needs. */
+static int record_copy(const struct cb_record *r, struct cb_record **out)
+{
+	AUTO(record_freep) struct cb_record *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (!c)
+		return -ENOMEM;
+	c->object = r->object;
+	c->state = r->state;
+	c->time_ms = r->time_ms;
+	c->elapsed_ms = r->elapsed_ms;
+	c->attempt = r->attempt;
+	c->oss_status = r->oss_status;
+	c->server_status = r->server_status;
+	c->uid = r->uid;
+	c->next_try_ms = r->next_try_ms;
+	c->give_up_ms = r->give_up_ms;
+	c->given_up = r->given_up;
+	rc = copy_texts(c, r);
+	if (rc == 0 && r->response)
+		rc = copy_response(c, r);
+	if (rc == 0)
+		rc = kvs_copy(&c->vars, &r->vars);
+	if (rc < 0)
+		return rc;
+	*out = take_ptr(c);
+	return 0;
+}
+
+static int run_add_alone(sqlite3 *sql, void *arg)
+{
+	const struct cb_record *r = arg;
+	int rc = run_add(sql, arg);
+
+	if (rc < 0)
+		log_err("callback: the outcome could not be recorded: key=%s "
+			"state=%s errno=%d",
+			LOG_Q(r->key), state_text(r), -rc);
+	return rc;
+}
+
+int cblog_add(struct db *db, const struct cb_record *r, int flags)
 {
 	union record_arg u = {.record = r};
+	struct cb_record *copy = NULL;
+	int rc;
 
-	return db_write(db, run_add, u.arg, durable ? DB_DURABLE : DB_WAIT);
+	if (!(flags & DB_LATER))
+		return db_write(db, run_add, u.arg, flags);
+	rc = record_copy(r, &copy);
+	return rc < 0 ? rc
+		      : db_write_nowait(db, run_add_alone, copy, record_free,
+					flags);
 }
 
 /* -- outcomes move ------------------------------------------------------------ */

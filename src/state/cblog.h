@@ -60,8 +60,10 @@ struct cb_record {
 void cb_record_release(struct cb_record *r);
 
 /** Add an attempt; it becomes the outcome of its key. r->id is not used.
+ *  @param flags  DB_WAIT, DB_DURABLE; DB_LATER: a write that is waited for
+ *                follows at once (copies; a failure is logged)
  *  @return 0 or -errno */
-int cblog_add(struct db *db, const struct cb_record *r, bool durable);
+int cblog_add(struct db *db, const struct cb_record *r, int flags);
 /** The outcome of a key's present version. @return 0; -ENOENT: none, or of
  *  another version; -errno */
 int cblog_outcome(struct db *db, const char *key, const struct object_id *id,

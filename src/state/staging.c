@@ -31,6 +31,7 @@
  *                                                               | (recovered ones
  *                                                               | excepted)
  * row_state = state, except after reopen, until the first change| all
+ *     (the row is DONE still), and when the row is DONE already | UPLOADING
  * base_limit <= size; ranges end at base_limit                  | all
  * the row exists in the journal's queue before the call returns | all
  *
@@ -54,6 +55,7 @@
  *     staging.close.committed        closed row written
  *     staging.upload.begun           uploading
  *     staging.retry.committed        retrying row durable
+ *     staging.stored.committed       done row written, nothing answered
  *     staging.done.queued            done row in the queue
  *     staging.incomplete.committed   incomplete row written
  *     staging.rekey.committed        row has the new key
@@ -93,7 +95,8 @@ void staging_check_invariants_locked(const struct staging *s)
 		       x[i]->items[x[i]->count - 1].end <= s->base_limit);
 	if (s->is_discarded || s->is_unclaiming || s->is_freezing)
 		return;
-	assert(s->state == STAGING_OPEN || s->row_state == s->state);
+	assert(s->state == STAGING_OPEN || s->row_state == s->state ||
+	       (s->state == STAGING_UPLOADING && s->row_state == STAGING_DONE));
 	assert(!s->promised || s->claim != CLAIM_NONE);
 }
 #endif
@@ -385,18 +388,11 @@ int staging_retry_later(struct staging *s, int err, const char *error,
 	return rc;
 }
 
-static int done_locked(struct staging *s) ACK_REQUIRES(s->lock)
+static int post_done_locked(struct staging *s, int flags, struct row_job **job)
+	ACK_REQUIRES(s->lock)
 {
 	int rc;
 
-	if (s->state == STAGING_OPEN && s->row_state == STAGING_DONE) {
-		set_state_locked(s, STAGING_DONE); /* nothing was changed */
-		return 0;
-	}
-	rc = may_move_locked(s, FROM(CLOSED) | FROM(UPLOADING) |
-					FROM(RETRYING) | FROM(DONE));
-	if (rc < 0)
-		return rc;
 	s->last_errno = 0;
 	free(s->last_error);
 	s->last_error = NULL;
@@ -408,7 +404,42 @@ static int done_locked(struct staging *s) ACK_REQUIRES(s->lock)
 		s->dirty |= JOURNAL_UPLOAD;
 	}
 	raise_claim_locked(s, false);
-	return move_locked(s, STAGING_DONE, DB_NOWAIT, NULL);
+	s->row_state = STAGING_DONE;
+	rc = staging_row_post_locked(s, flags, job);
+	s->is_row_stale |= rc < 0;
+	return rc;
+}
+
+int staging_stored(struct staging *s)
+{
+	struct row_job *job = NULL;
+	int rc;
+
+	staging_lock(s);
+	rc = may_move_locked(s, FROM(UPLOADING));
+	if (rc == 0)
+		rc = post_done_locked(s, DB_WAIT, &job);
+	staging_unlock(s);
+	if (rc == 0)
+		rc = staging_row_wait(job);
+	failpoint("staging.stored.committed");
+	return rc;
+}
+
+/* Not said again when the row says so: staging_stored(), or it was opened and
+   nothing changed. */
+static int done_locked(struct staging *s) ACK_REQUIRES(s->lock)
+{
+	bool is_said = s->row_state == STAGING_DONE;
+	int rc = may_move_locked(s, (is_said ? FROM(OPEN) : 0) | FROM(CLOSED) |
+					    FROM(UPLOADING) | FROM(RETRYING) |
+					    FROM(DONE));
+
+	if (rc == 0 && (!is_said || s->is_row_stale))
+		rc = post_done_locked(s, DB_NOWAIT, NULL);
+	if (rc == 0)
+		set_state_locked(s, STAGING_DONE);
+	return rc;
 }
 
 int staging_done(struct staging *s)

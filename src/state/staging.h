@@ -12,6 +12,7 @@
  *     staging_close()             CLOSED     frozen: never changes again
  *     staging_begin_upload()      UPLOADING
  *     staging_retry_later()       RETRYING   failed for now, bytes kept
+ *       staging_stored()                     its row says DONE already
  *     staging_done()              DONE       OSS has confirmed the CRC-64
  *     staging_incomplete()        INCOMPLETE its writer never finished it
  *     staging_discard()           file and row are gone
@@ -247,6 +248,10 @@ int staging_rebase(struct staging *s, const struct staging_base *base);
  *  @param next_try_ms  clock_real_ms(); INT64_MAX: only when asked */
 int staging_retry_later(struct staging *s, int err, const char *error,
 			int64_t next_try_ms);
+/** The row says DONE, in one commit with what was queued before; the state
+ *  follows with staging_done(): until then nobody may open it again.
+ *  @return 0, -ESTALE (discarded), -EINVAL (not UPLOADING), -errno */
+int staging_stored(struct staging *s);
 int staging_done(struct staging *s);
 int staging_incomplete(struct staging *s, const char *why);
 /** A newer close of the same key was stored or closed: never upload it. */

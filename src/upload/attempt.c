@@ -272,6 +272,7 @@ static void record(struct work *w, const struct object_id *id)
 		.outcome = &o,
 		.elapsed_ms = answer_ms(w),
 		.attempt = 1,
+		.db_flags = DB_LATER,
 	};
 
 	if (w->has_callback && record_read_outcome(&w->put, &o) < 0)
@@ -295,6 +296,7 @@ static void record(struct work *w, const struct object_id *id)
 static void succeeded(struct work *w)
 {
 	struct upload_outcome *o = &w->a->outcome;
+	int rc;
 
 	object_id_of_put(&w->put, w->info.size, &o->id);
 	o->crc64 = w->put.crc64;
@@ -304,6 +306,11 @@ static void succeeded(struct work *w)
 	failpoint("upload.recorded");
 	if (w->env->deps.stored)
 		w->env->deps.stored(w->env->deps.stored_arg, w->a->s, &o->id);
+	/* One commit for all that was written since the answer came. */
+	rc = staging_stored(w->a->s);
+	if (rc < 0 && rc != -ESTALE) /* staging_done() tries again */
+		log_warn("upload: stored, but not committed: key=%s errno=%d",
+			 LOG_Q(w->info.key), -rc);
 	multipart_free(w->multipart);
 	w->multipart = NULL;
 	log_info("upload: stored: key=%s size=%" PRIu64 " ms=%" PRId64

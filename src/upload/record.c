@@ -87,7 +87,7 @@ void record_callback(const struct upload_env *env, const struct record *r)
 	fill_outcome(r->outcome, &rec);
 	fill_sent(r->callback, &rec);
 	plan_retry(r, &rec);
-	rc = cblog_add(env->deps.db, &rec, false);
+	rc = cblog_add(env->deps.db, &rec, r->db_flags);
 	if (rc < 0)
 		log_err("callback: the outcome could not be recorded: key=%s "
 			"state=%s errno=%d",

@@ -26,6 +26,7 @@ struct record {
 	int64_t elapsed_ms;
 	int attempt;        /* of this delivery; 0: none was made yet */
 	int64_t give_up_ms; /* 0: from the rule, from now on */
+	int db_flags;       /* of cblog_add() */
 };
 
 /** To the callback log. A failure is logged: the object is stored all the

@@ -70,7 +70,7 @@ static void add(struct log_fix *f, const char *key, enum callback_state s)
 {
 	AUTO(cb_record_release) struct cb_record r = make_record(key, s);
 
-	assert_int_equal(cblog_add(f->db, &r, false), 0);
+	assert_int_equal(cblog_add(f->db, &r, DB_WAIT), 0);
 }
 
 /* -- versions ---------------------------------------------------------------- */
@@ -139,7 +139,7 @@ static void record_comes_back_whole_after_reopening(void **state)
 	struct cb_record r = full_record(response, sizeof(response));
 	AUTO(cb_record_release) struct cb_record got = {0};
 
-	assert_int_equal(cblog_add(f->db, &r, true), 0);
+	assert_int_equal(cblog_add(f->db, &r, DB_DURABLE), 0);
 	reopen(f);
 	assert_int_equal(cblog_outcome(f->db, r.key, &r.object, &got), 0);
 	assert_int_equal(got.response_len, sizeof(response));
@@ -179,7 +179,7 @@ static void answer_of_three_megabytes_is_kept_whole(void **state)
 	for (size_t i = 0; i < len; i++)
 		r.response[i] = (char)(i * 7 + i / 251);
 	r.response_len = len;
-	assert_int_equal(cblog_add(f->db, &r, false), 0);
+	assert_int_equal(cblog_add(f->db, &r, DB_WAIT), 0);
 	assert_int_equal(cblog_outcome(f->db, "big", &r.object, &got), 0);
 	assert_int_equal(got.response_len, len);
 	assert_memory_equal(got.response, r.response, len);
@@ -194,13 +194,36 @@ static void empty_answer_is_not_no_answer(void **state)
 	AUTO(cb_record_release) struct cb_record none = {0};
 
 	assert_int_equal(str_set(&r.response, ""), 0);
-	assert_int_equal(cblog_add(f->db, &r, false), 0);
+	assert_int_equal(cblog_add(f->db, &r, DB_WAIT), 0);
 	assert_int_equal(cblog_outcome(f->db, "empty", &r.object, &got), 0);
 	assert_non_null(got.response);
 	assert_int_equal(got.response_len, 0);
 	add(f, "none", CALLBACK_OK);
 	assert_int_equal(cblog_outcome(f->db, "none", &r.object, &none), 0);
 	assert_null(none.response);
+}
+
+static void record_added_later_is_whole_though_its_owner_is_gone(void **state)
+{
+	struct log_fix *f = *state;
+	struct cb_record r = make_record("later", CALLBACK_FAILED);
+	AUTO(cb_record_release) struct cb_record got = {0};
+	struct object_id id = r.object;
+
+	assert_int_equal(str_set(&r.response, "a\tb"), 0);
+	r.response_len = 3;
+	assert_int_equal(str_set(&r.process, "cp"), 0);
+	assert_int_equal(kvs_add(&r.vars, "x:a", "1"), 0);
+	r.give_up_ms = 77;
+	assert_int_equal(cblog_add(f->db, &r, DB_LATER), 0);
+	cb_record_release(&r);
+	assert_int_equal(db_commit(f->db), 0);
+	assert_int_equal(cblog_outcome(f->db, "later", &id, &got), 0);
+	assert_int_equal(got.state, CALLBACK_FAILED);
+	assert_memory_equal(got.response, "a\tb", 3);
+	assert_string_equal(got.process, "cp");
+	assert_string_equal(kvs_get(&got.vars, "x:a"), "1");
+	assert_int_equal(got.give_up_ms, 77);
 }
 
 static void overwritten_object_has_no_outcome(void **state)
@@ -351,8 +374,8 @@ static void filters_choose_records(void **state)
 	due.next_try_ms = 1;
 	add(f, "a/1", CALLBACK_OK);
 	add(f, "a/2", CALLBACK_FAILED);
-	assert_int_equal(cblog_add(f->db, &late, false), 0);
-	assert_int_equal(cblog_add(f->db, &due, false), 0);
+	assert_int_equal(cblog_add(f->db, &late, DB_WAIT), 0);
+	assert_int_equal(cblog_add(f->db, &due, DB_WAIT), 0);
 	add(f, "c", CALLBACK_OK);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct walk w = {.keys = BUF_INIT};
@@ -443,7 +466,7 @@ static void totals_count_present_outcomes(void **state)
 	add(f, "failed", CALLBACK_FAILED);
 	add(f, "given up", CALLBACK_FAILED);
 	add(f, "none", CALLBACK_NONE);
-	assert_int_equal(cblog_add(f->db, &due, false), 0);
+	assert_int_equal(cblog_add(f->db, &due, DB_WAIT), 0);
 	assert_int_equal(cblog_set_retry(f->db, "given up", 0, true), 0);
 	assert_int_equal(cblog_set_retry(f->db, "nobody", 0, true), -ENOENT);
 	assert_int_equal(cblog_totals(f->db, &t), 0);
@@ -501,6 +524,7 @@ int main(void)
 		T(record_comes_back_whole_after_reopening),
 		T(answer_of_three_megabytes_is_kept_whole),
 		T(empty_answer_is_not_no_answer),
+		T(record_added_later_is_whole_though_its_owner_is_gone),
 		T(overwritten_object_has_no_outcome),
 		T(latest_attempt_is_the_outcome),
 		T(outcome_follows_a_rename_and_the_log_does_not),

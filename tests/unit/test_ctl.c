@@ -50,7 +50,7 @@ static void add_record(struct state_fix *f, const char *key,
 	str_set(&r.delivery_id, "d-1");
 	if (s == CALLBACK_FAILED)
 		str_set(&r.error, "Error status : 502.");
-	assert_int_equal(cblog_add(f->db, &r, false), 0);
+	assert_int_equal(cblog_add(f->db, &r, DB_WAIT), 0);
 }
 
 static void three_records(struct state_fix *f)

@@ -145,7 +145,7 @@ static void record(struct kept_fix *f, const char *key, const char *id,
 		.given_up = given_up,
 	};
 
-	assert_int_equal(cblog_add(f->db, &r, false), 0);
+	assert_int_equal(cblog_add(f->db, &r, DB_WAIT), 0);
 }
 
 static void what_is_not_repeated_goes(void **state)

@@ -255,6 +255,7 @@ static void live(struct state_fix *f)
 	CHILD_CHECK(staging_begin_upload(s) == 0);
 	CHILD_CHECK(staging_retry_later(s, -EIO, "x", 1) == 0);
 	CHILD_CHECK(staging_begin_upload(s) == 0);
+	CHILD_CHECK(staging_stored(s) == 0);
 	CHILD_CHECK(staging_done(s) == 0);
 	CHILD_CHECK(staging_discard(s) == 0);
 	CHILD_CHECK(db_commit(f->db) == 0);
@@ -269,30 +270,31 @@ static const struct {
 	const char *at;
 	unsigned may;
 } points[] = {
-	{"staging.create.file_made",     S_GONE                           },
-	{"staging.create.row_queued",    S_GONE | S(INCOMPLETE)           },
-	{"staging.pwrite.before_data",   S_GONE | S(INCOMPLETE)           },
-	{"staging.pwrite.written:1",     S_GONE | S(INCOMPLETE)           },
-	{"staging.promise.committed",    S(CLOSED)                        },
-	{"staging.unclaimed:1",          S(INCOMPLETE)                    },
-	{"staging.pwrite.before_data:2", S(INCOMPLETE)                    },
-	{"staging.pwrite.written:2",     S(INCOMPLETE)                    },
-	{"staging.sync.before_data:1",   S(INCOMPLETE)                    },
-	{"staging.sync.data_synced:1",   S(INCOMPLETE)                    },
-	{"staging.sync.dir_synced:1",    S(INCOMPLETE)                    },
-	{"staging.hold.committed:1",     S(HELD)                          },
-	{"staging.unclaimed:2",          S(INCOMPLETE)                    },
-	{"staging.truncated",            S(INCOMPLETE)                    },
-	{"staging.hold.committed:2",     S(HELD)                          },
-	{"staging.rekey.committed",      S(HELD)                          },
-	{"staging.close.committed",      S(CLOSED)                        },
-	{"staging.upload.begun",         S(CLOSED)                        },
-	{"staging.sync.data_synced:2",   S(CLOSED)                        },
-	{"staging.retry.committed",      S(RETRYING)                      },
-	{"staging.upload.begun:2",       S(RETRYING) | S(CLOSED)          },
-	{"staging.done.queued",          S(CLOSED) | S(RETRYING) | S(DONE)},
-	{"staging.discard.buried",       S_GONE                           },
-	{"staging.discard.unlinked",     S_GONE                           },
+	{"staging.create.file_made",     S_GONE                 },
+	{"staging.create.row_queued",    S_GONE | S(INCOMPLETE) },
+	{"staging.pwrite.before_data",   S_GONE | S(INCOMPLETE) },
+	{"staging.pwrite.written:1",     S_GONE | S(INCOMPLETE) },
+	{"staging.promise.committed",    S(CLOSED)              },
+	{"staging.unclaimed:1",          S(INCOMPLETE)          },
+	{"staging.pwrite.before_data:2", S(INCOMPLETE)          },
+	{"staging.pwrite.written:2",     S(INCOMPLETE)          },
+	{"staging.sync.before_data:1",   S(INCOMPLETE)          },
+	{"staging.sync.data_synced:1",   S(INCOMPLETE)          },
+	{"staging.sync.dir_synced:1",    S(INCOMPLETE)          },
+	{"staging.hold.committed:1",     S(HELD)                },
+	{"staging.unclaimed:2",          S(INCOMPLETE)          },
+	{"staging.truncated",            S(INCOMPLETE)          },
+	{"staging.hold.committed:2",     S(HELD)                },
+	{"staging.rekey.committed",      S(HELD)                },
+	{"staging.close.committed",      S(CLOSED)              },
+	{"staging.upload.begun",         S(CLOSED)              },
+	{"staging.sync.data_synced:2",   S(CLOSED)              },
+	{"staging.retry.committed",      S(RETRYING)            },
+	{"staging.upload.begun:2",       S(RETRYING) | S(CLOSED)},
+	{"staging.stored.committed",     S(DONE)                },
+	{"staging.done.queued",          S(DONE)                },
+	{"staging.discard.buried",       S_GONE                 },
+	{"staging.discard.unlinked",     S_GONE                 },
 };
 
 static void check_point(const char *at, unsigned may)

@@ -314,6 +314,21 @@ static void held_file_closes_with_what_was_frozen(void **state)
 	staging_put(s);
 }
 
+static void stored_file_is_done_on_the_disk_before_it_is_in_memory(void **state)
+{
+	struct state_fix *f = *state;
+	struct staging *s = make_state(f, STAGING_CLOSED);
+
+	assert_int_equal(staging_stored(s), -EINVAL);
+	assert_int_equal(staging_begin_upload(s), 0);
+	assert_int_equal(staging_stored(s), 0);
+	assert_int_equal(staging_state_of(s), STAGING_UPLOADING);
+	assert_int_equal(staging_reopen(s, NULL), -EINVAL);
+	staging_put(s);
+	restart(f);
+	assert_int_equal(staging_state_of(f->found[0]), STAGING_DONE);
+}
+
 static void done_file_reopened_and_left_alone_is_done_again(void **state)
 {
 	struct state_fix *f = *state;
@@ -591,6 +606,7 @@ int main(void)
 		T(write_after_a_promise_takes_it_back),
 		T(reopened_held_file_loses_its_close_with_the_first_write),
 		T(held_file_closes_with_what_was_frozen),
+		T(stored_file_is_done_on_the_disk_before_it_is_in_memory),
 		T(done_file_reopened_and_left_alone_is_done_again),
 		T(done_file_reopened_over_its_object_knows_what_changed),
 		T(clone_leaves_the_frozen_file_alone),
