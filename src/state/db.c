@@ -121,8 +121,13 @@ static bool is_any_durable(const struct db_job *list)
    itself when the disk is full). */
 static int run_jobs(struct db *db, struct db_job *list)
 {
+	bool is_first = true;
+
 	for (struct db_job *j = list; j; j = j->next) {
-		j->rc = j == list ? run_first_job(db, j) : run_job(db, j);
+		if (!j->fn)
+			continue;
+		j->rc = is_first ? run_first_job(db, j) : run_job(db, j);
+		is_first = false;
 		if (sqlite3_get_autocommit(db->writer))
 			return j->rc < 0 ? j->rc : -EIO;
 	}
@@ -192,8 +197,11 @@ static struct db_job *take_group_locked(struct db *db) ACK_REQUIRES(db->lock)
 {
 	struct db_job *list = db->head, *last = list;
 
-	for (int n = 1; n < GROUP_MAX && last->next; n++)
+	list->is_taken = true;
+	for (int n = 1; n < GROUP_MAX && last->next; n++) {
 		last = last->next;
+		last->is_taken = true;
+	}
 	db->head = last->next;
 	if (!db->head) {
 		db->tail = &db->head;
@@ -255,7 +263,7 @@ void db_post(struct db *db, struct db_job *job)
 
 	job->next = NULL;
 	job->rc = 0;
-	job->is_finished = false;
+	job->is_taken = job->is_finished = false;
 	lock_acquire(&db->lock);
 	assert(!db->stopping);
 	if (!db->head)
@@ -267,6 +275,14 @@ void db_post(struct db *db, struct db_job *job)
 	lock_release(&db->lock);
 	if (wake) /* without the lock: the writer wants it first */
 		cond_signal(&db->work);
+}
+
+void db_retract(struct db *db, struct db_job *job)
+{
+	lock_acquire(&db->lock);
+	if (!job->is_taken)
+		job->fn = NULL;
+	lock_release(&db->lock);
 }
 
 int db_wait(struct db *db, struct db_job *job)

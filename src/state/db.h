@@ -69,7 +69,7 @@ int db_write_nowait(struct db *db, int (*fn)(sqlite3 *sql, void *arg),
  * lock and its commit be waited for without: db_post(), then db_wait(), or `done`.
  */
 struct db_job {
-	int (*fn)(sqlite3 *sql, void *arg);
+	int (*fn)(sqlite3 *sql, void *arg); /* NULL: retracted */
 	/* Called on the writer thread after the commit, in order, holding no
 	   lock; it may free the job.  NULL: somebody calls db_wait(). */
 	void (*done)(void *arg, int rc);
@@ -77,12 +77,15 @@ struct db_job {
 	int flags; /* DB_DURABLE, DB_LATER or 0 */
 	/* the database's */
 	int rc;
-	bool is_finished;
+	bool is_taken, is_finished;
 	struct db_job *next;
 };
 
 /** Queue it; it stays the caller's memory. Never blocks on the disk. */
 void db_post(struct db *db, struct db_job *job);
+/** A later job says all that this one would, and more: its fn is not called,
+ *  `done` is.  Nothing happens when the writer has it already. */
+void db_retract(struct db *db, struct db_job *job);
 /** @return as db_write() */
 int db_wait(struct db *db, struct db_job *job);
 

@@ -91,7 +91,10 @@ struct staging {
 	bool has_close;
 	char *upload_id;
 	uint64_t part_size;
-	unsigned dirty;      /* enum journal_part: not in the journal yet */
+	unsigned dirty; /* enum journal_part: not in the journal yet */
+	/* A row in no hurry, until its commit is told: the next one says it
+	   too. */
+	struct row_job *later;
 	uint64_t row_seq;    /* rows posted so far */
 	bool is_row_durable; /* the last of them has been fsynced */
 	bool is_row_stale;   /* one could not be written, none was since */

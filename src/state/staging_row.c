@@ -63,12 +63,19 @@ static int run_row(sqlite3 *sql, void *arg)
 	return rc;
 }
 
+static void told_locked(const struct row_job *j) ACK_REQUIRES(j->s->lock)
+{
+	if (j->s->later == j)
+		j->s->later = NULL;
+}
+
 /* The next row says again what this one could not. */
 static void note_failure(struct row_job *j, int rc)
 {
 	bool was_stale;
 
 	staging_lock(j->s);
+	told_locked(j);
 	was_stale = j->s->is_row_stale;
 	j->s->is_row_stale = true;
 	j->s->dirty |= j->parts;
@@ -83,6 +90,7 @@ static void note_failure(struct row_job *j, int rc)
 static void note_success(const struct row_job *j)
 {
 	staging_lock(j->s);
+	told_locked(j);
 	j->s->is_row_stale = false;
 	if (j->s->row_seq == j->seq && (j->job.flags & DB_DURABLE))
 		j->s->is_row_durable = true;
@@ -224,7 +232,6 @@ static int snap_row(const struct staging *s, struct journal_row *r)
 int staging_row_post_locked(struct staging *s, int flags, struct row_job **out)
 {
 	AUTO(row_job_freep) struct row_job *j = NULL;
-	struct db_job *post;
 	int rc;
 
 	if (out)
@@ -236,7 +243,7 @@ int staging_row_post_locked(struct staging *s, int flags, struct row_job **out)
 		return -ENOMEM;
 	j->s = staging_get(s);
 	j->seq = ++s->row_seq;
-	j->parts = s->dirty;
+	j->parts = s->dirty | (s->later ? s->later->parts : 0);
 	rc = snap_row(s, &j->row);
 	if (rc == 0)
 		rc = snap_detail(s, j->parts, &j->detail);
@@ -248,12 +255,13 @@ int staging_row_post_locked(struct staging *s, int flags, struct row_job **out)
 				 .done = out ? NULL : row_done,
 				 .arg = j,
 				 .flags = flags & (DB_DURABLE | DB_LATER)};
-	post = &j->job;
+	if (s->later)
+		db_retract(s->store->db, &s->later->job);
+	s->later = flags & DB_LATER && !out ? j : NULL;
+	db_post(s->store->db, &j->job);
 	if (out)
-		*out = take_ptr(j);
-	else
-		(void)take_ptr(j);
-	db_post(s->store->db, post);
+		*out = j;
+	(void)take_ptr(j);
 	return 0;
 }
 

@@ -192,6 +192,7 @@ static void writes_in_no_hurry_wait_for_nobody_for_ever(void **state)
 
 struct group {
 	pthread_mutex_t gate; /* the next group gathers until it is free */
+	atomic_bool is_there;
 	int released;
 };
 
@@ -236,6 +237,50 @@ static void failed_first_write_is_rolled_back_alone(void **state)
 	/* One by one: it is all there is. */
 	assert_int_equal(db_write(db, put_and_fail, bad, DB_WAIT), -EDOM);
 	assert_int_equal(names_in(db), 2);
+	db_close(db);
+}
+
+static int arrive_at_gate(sqlite3 *sql, void *arg)
+{
+	struct group *g = arg;
+
+	atomic_store(&g->is_there, true);
+	return wait_for_gate(sql, g);
+}
+
+static bool is_at_gate(void *arg)
+{
+	return atomic_load(&((struct group *)arg)->is_there);
+}
+
+static void note_told(void *arg, int rc)
+{
+	*(int *)arg = rc == 0 ? 1 : -1;
+}
+
+static void retracted_write_is_told_but_not_run(void **state)
+{
+	struct group g = {.gate = PTHREAD_MUTEX_INITIALIZER};
+	char good[] = "good";
+	int told = 0;
+	struct db *db = open_db(*state);
+	struct db_job gate = {.fn = arrive_at_gate, .arg = &g};
+	struct db_job first = {
+		.fn = put_and_fail, .done = note_told, .arg = &told};
+	struct db_job second = {.fn = put_name, .arg = good};
+
+	pthread_mutex_lock(&g.gate);
+	db_post(db, &gate);
+	assert_true(test_wait_until(is_at_gate, &g, TEST_DEADLINE_MS));
+	db_post(db, &first);
+	db_post(db, &second);
+	db_retract(db, &first);
+	pthread_mutex_unlock(&g.gate);
+	assert_int_equal(db_wait(db, &second), 0);
+	assert_int_equal(told, 1);
+	db_retract(db, &second); /* too late */
+	assert_int_equal(names_in(db), 1);
+	assert_int_equal(db_wait(db, &gate), 0);
 	db_close(db);
 }
 
@@ -619,6 +664,7 @@ int main(void)
 		T(write_is_visible_when_it_returns),
 		T(failed_write_is_rolled_back_alone),
 		T(failed_first_write_is_rolled_back_alone),
+		T(retracted_write_is_told_but_not_run),
 		T(unwaited_writes_are_done_by_close),
 		T(writes_in_no_hurry_go_with_the_next),
 		T(writes_in_no_hurry_wait_for_nobody_for_ever),
