@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "util/base.h"
 #include "util/clock.h"
@@ -24,25 +25,32 @@
 #define PROC_LIMIT_MS 250
 #define SIGKILL_BIT 0x100
 
+enum { IDLE_MAX = 4 };
+
 struct closer {
 	char *exit_is_abort;
 	int mnt_id; /* -1: not known; every descriptor of the inode counts */
 	_Atomic uint64_t blind;
+	struct lock lock; /* guards the two below */
+	struct helper *idle;
+	int idle_count;
 };
 
 /* -- /proc files ----------------------------------------------------------- */
 
-static int read_small(const char *path, char *out, size_t size)
+/* One read: the kernel makes the whole text at once.  `path` may be relative
+   to the folder `at`. */
+static int read_small(int at, const char *path, char *out, size_t size)
 {
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	AUTO_CLOSE int fd = openat(at, path, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
 
 	out[0] = '\0';
 	if (fd < 0)
 		return -errno;
-	n = fd_pread_all(fd, out, size - 1, 0);
+	n = read(fd, out, size - 1);
 	if (n < 0)
-		return (int)n;
+		return -errno;
 	out[n] = '\0';
 	return 0;
 }
@@ -82,7 +90,7 @@ int process_read(pid_t tid, struct process *out)
 	if (tid <= 0)
 		return -ESRCH;
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
-	rc = read_small(path, text, sizeof(text));
+	rc = read_small(AT_FDCWD, path, text, sizeof(text));
 	if (rc < 0)
 		return -ESRCH;
 	if (!line_value(text, "Tgid:", value, sizeof(value)) ||
@@ -115,132 +123,195 @@ bool process_is_killed(pid_t tid)
 	char path[48], text[4096];
 
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
-	if (read_small(path, text, sizeof(text)) < 0)
+	if (read_small(AT_FDCWD, path, text, sizeof(text)) < 0)
 		return true; /* gone: nobody waits any more */
 	return has_sigkill(text, "SigPnd:") || has_sigkill(text, "ShdPnd:");
 }
 
 /* -- what may block, on a thread of its own -------------------------------- */
 
-/* Shared by the asking thread and its helper; the last one frees it. */
-struct probe {
-	struct lock lock;
-	struct cond done_cond;
-	int refs;
-	bool done;
+struct question {
 	pid_t pid;
 	uint64_t ino;
 	int mnt_id;
-	int result;
-	void (*fn)(struct probe *p);
 };
 
-static void probe_put(struct probe *p)
-{
-	int left;
-
-	lock_acquire(&p->lock);
-	left = --p->refs;
-	lock_release(&p->lock);
-	if (left)
-		return;
-	cond_destroy(&p->done_cond);
-	lock_destroy(&p->lock);
-	free(p);
-}
-
-static void *probe_main(void *arg)
-{
-	struct probe *p = arg;
-
-	p->fn(p);
-	lock_acquire(&p->lock);
-	p->done = true;
-	cond_signal(&p->done_cond);
-	lock_release(&p->lock);
-	probe_put(p);
-	return NULL;
-}
-
-/** @return fn's result; -ETIMEDOUT when the kernel holds it up */
-static int probe_run(void (*fn)(struct probe *), pid_t pid, uint64_t ino,
-		     int mnt_id)
-{
-	struct probe *p = calloc(1, sizeof(*p));
-	int64_t deadline = clock_mono_ms() + PROC_LIMIT_MS;
-	int rc;
-
-	if (!p)
-		return -ENOMEM;
-	lock_init(&p->lock, LOCK_LEAF);
-	cond_init(&p->done_cond);
-	p->refs = 2;
-	p->fn = fn;
-	p->pid = pid;
-	p->ino = ino;
-	p->mnt_id = mnt_id;
-	rc = thread_start_detached("ackfs-proc", probe_main, p);
-	if (rc < 0) {
-		p->refs = 1;
-		probe_put(p);
-		return rc;
-	}
-	lock_acquire(&p->lock);
-	while (!p->done && cond_wait_until(&p->done_cond, &p->lock, deadline))
-		;
-	rc = p->done ? p->result : -ETIMEDOUT;
-	lock_release(&p->lock);
-	probe_put(p);
-	return rc;
-}
-
-static bool fdinfo_is_ours(const struct probe *p, const char *text)
+static bool fdinfo_is_ours(const struct question *q, const char *text)
 {
 	char value[32];
 	uint64_t n;
 
 	if (!line_value(text, "ino:", value, sizeof(value)) ||
-	    parse_u64(value, 0, UINT64_MAX, &n) < 0 || n != p->ino)
+	    parse_u64(value, 0, UINT64_MAX, &n) < 0 || n != q->ino)
 		return false;
-	if (p->mnt_id < 0 ||
+	if (q->mnt_id < 0 ||
 	    !line_value(text, "mnt_id:", value, sizeof(value)) ||
 	    parse_u64(value, 0, INT32_MAX, &n) < 0)
 		return true;
-	return (int)n == p->mnt_id;
+	return (int)n == q->mnt_id;
 }
 
-static void probe_descriptors(struct probe *p)
+/* Does the process hold a descriptor of the file? @return 0, 1 or -errno */
+static int look_for_descriptor(const struct question *q)
 {
-	char path[64];
-	DIR *dir;
+	char path[64], text[1024];
 	const struct dirent *e;
-	int count = 0;
+	DIR *dir;
+	int found = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo", (int)p->pid);
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo", (int)q->pid);
 	dir = opendir(path);
-	if (!dir) {
-		p->result = -errno;
-		return;
-	}
-	while ((e = readdir(dir))) {
-		char text[1024];
-		AUTO_CLOSE int fd = -1;
-		ssize_t n;
-
-		if (e->d_name[0] == '.')
-			continue;
-		fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		n = fd_pread_all(fd, text, sizeof(text) - 1, 0);
-		if (n <= 0)
-			continue;
-		text[n] = '\0';
-		if (fdinfo_is_ours(p, text))
-			count++;
-	}
+	if (!dir)
+		return -errno;
+	while (!found && (e = readdir(dir)))
+		found = e->d_name[0] != '.' &&
+			read_small(dirfd(dir), e->d_name, text, sizeof(text)) ==
+				0 &&
+			fdinfo_is_ours(q, text);
 	closedir(dir);
-	p->result = count;
+	return found;
+}
+
+/*
+ * A thread that looks on behalf of others, one question at a time.  It waits
+ * for the next one, as starting a thread costs more than the look; one that the
+ * kernel holds up is left behind.  It frees itself.
+ */
+struct helper {
+	struct lock lock;
+	struct cond changed;
+	enum { HELPER_IDLE, HELPER_ASKED, HELPER_LEFT } state;
+	struct question question;
+	int answer;
+	struct helper *next; /* under the closer's lock */
+};
+
+static void helper_free(struct helper *h)
+{
+	cond_destroy(&h->changed);
+	lock_destroy(&h->lock);
+	free(h);
+}
+
+static void helper_answer(struct helper *h, int answer)
+{
+	lock_acquire(&h->lock);
+	if (h->state == HELPER_ASKED) {
+		h->answer = answer;
+		h->state = HELPER_IDLE;
+	}
+	lock_release(&h->lock);
+	cond_signal(&h->changed);
+}
+
+static void *helper_main(void *arg)
+{
+	struct helper *h = arg;
+
+	for (;;) {
+		struct question q;
+		bool left;
+
+		lock_acquire(&h->lock);
+		while (h->state == HELPER_IDLE)
+			cond_wait(&h->changed, &h->lock);
+		left = h->state == HELPER_LEFT;
+		q = h->question;
+		lock_release(&h->lock);
+		if (left)
+			break;
+		helper_answer(h, look_for_descriptor(&q));
+	}
+	helper_free(h);
+	return NULL;
+}
+
+static int helper_new(struct helper **out)
+{
+	struct helper *h = calloc(1, sizeof(*h));
+	int rc;
+
+	if (!h)
+		return -ENOMEM;
+	lock_init(&h->lock, LOCK_LEAF);
+	cond_init(&h->changed);
+	rc = thread_start_detached("ackfs-proc", helper_main, h);
+	if (rc < 0) {
+		helper_free(h);
+		return rc;
+	}
+	*out = h;
+	return 0;
+}
+
+/* Not the caller's any more. */
+static void helper_leave(struct helper *h)
+{
+	lock_acquire(&h->lock);
+	h->state = HELPER_LEFT;
+	cond_signal(&h->changed); /* under the lock: then it may be gone */
+	lock_release(&h->lock);
+}
+
+static int helper_take(struct closer *c, struct helper **out)
+{
+	struct helper *h;
+
+	lock_acquire(&c->lock);
+	h = c->idle;
+	if (h) {
+		LL_DELETE(c->idle, h);
+		c->idle_count--;
+	}
+	lock_release(&c->lock);
+	if (!h)
+		return helper_new(out);
+	*out = h;
+	return 0;
+}
+
+static void helper_give_back(struct closer *c, struct helper *h)
+{
+	bool keep;
+
+	lock_acquire(&c->lock);
+	keep = c->idle_count < IDLE_MAX;
+	if (keep) {
+		LL_PREPEND(c->idle, h);
+		c->idle_count++;
+	}
+	lock_release(&c->lock);
+	if (!keep)
+		helper_leave(h);
+}
+
+/** @return as look_for_descriptor(); -ETIMEDOUT when the kernel holds it up */
+static int ask(struct closer *c, pid_t pid, uint64_t ino)
+{
+	int64_t deadline = clock_mono_ms() + PROC_LIMIT_MS;
+	struct helper *h;
+	bool late;
+	int rc = helper_take(c, &h);
+
+	if (rc < 0)
+		return rc;
+	lock_acquire(&h->lock);
+	h->question = (struct question){pid, ino, c->mnt_id};
+	h->state = HELPER_ASKED;
+	lock_release(&h->lock);
+	cond_signal(&h->changed);
+	lock_acquire(&h->lock);
+	while (h->state == HELPER_ASKED &&
+	       cond_wait_until(&h->changed, &h->lock, deadline))
+		;
+	late = h->state == HELPER_ASKED;
+	rc = late ? -ETIMEDOUT : h->answer;
+	lock_release(&h->lock);
+	if (late)
+		helper_leave(h);
+	else
+		helper_give_back(c, h);
+	return rc;
 }
 
 /*
@@ -257,7 +328,7 @@ static int exit_signal(pid_t tid)
 	size_t len;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
-	if (read_small(path, text, sizeof(text)) < 0)
+	if (read_small(AT_FDCWD, path, text, sizeof(text)) < 0)
 		return 0;
 	text[strcspn(text, "\n")] = '\0';
 	len = strlen(text);
@@ -285,7 +356,7 @@ enum close_verdict closer_judge(struct closer *c, pid_t tid, pid_t opener,
 				uint64_t ino, struct process *who)
 {
 	struct process local;
-	int count;
+	int held;
 
 	if (!who)
 		who = &local;
@@ -303,12 +374,12 @@ enum close_verdict closer_judge(struct closer *c, pid_t tid, pid_t opener,
 		return judge_exiting(c, who);
 	if (who->in_exec)
 		return CLOSE_DEFER;
-	count = probe_run(probe_descriptors, who->tgid, ino, c->mnt_id);
-	if (count == -EACCES || count == -EPERM) {
+	held = ask(c, who->tgid, ino);
+	if (held == -EACCES || held == -EPERM) {
 		atomic_fetch_add(&c->blind, 1);
 		return CLOSE_FINAL;
 	}
-	return count == 0 ? CLOSE_FINAL : CLOSE_DEFER;
+	return held == 0 ? CLOSE_FINAL : CLOSE_DEFER;
 }
 
 int closer_new(const char *exit_is_abort, struct closer **out)
@@ -323,14 +394,20 @@ int closer_new(const char *exit_is_abort, struct closer **out)
 		free(c);
 		return -ENOMEM;
 	}
+	lock_init(&c->lock, LOCK_LEAF);
 	*out = c;
 	return 0;
 }
 
 void closer_free(struct closer *c)
 {
+	struct helper *h, *next;
+
 	if (!c)
 		return;
+	LL_FOREACH_SAFE(c->idle, h, next)
+	helper_leave(h);
+	lock_destroy(&c->lock);
 	free(c->exit_is_abort);
 	free(c);
 }

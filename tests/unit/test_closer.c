@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -79,6 +80,33 @@ static void another_descriptor_of_the_file_defers(void **state)
 	assert_int_equal(
 		closer_judge(f->closer, getpid(), getpid(), f->ino, NULL),
 		CLOSE_DEFER);
+}
+
+static void *judge_many(void *arg)
+{
+	struct fixture *f = arg;
+	size_t final = 0;
+
+	for (int i = 0; i < 50; i++)
+		final += closer_judge(f->closer, getpid(), getpid(), f->ino,
+				      NULL) == CLOSE_FINAL;
+	return (void *) final;
+}
+
+static void closes_at_once_are_judged_each(void **state)
+{
+	pthread_t threads[8];
+
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, judge_many, *state),
+			0);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+		void *final;
+
+		assert_int_equal(pthread_join(threads[i], &final), 0);
+		assert_int_equal((size_t) final, 50);
+	}
 }
 
 static void another_process_defers(void **state)
@@ -161,6 +189,7 @@ int main(void)
 		cmocka_unit_test(a_process_is_read_from_its_status),
 		cmocka_unit_test(the_openers_last_descriptor_is_the_end),
 		cmocka_unit_test(another_descriptor_of_the_file_defers),
+		cmocka_unit_test(closes_at_once_are_judged_each),
 		cmocka_unit_test(another_process_defers),
 		cmocka_unit_test(
 			a_process_that_cannot_be_seen_is_an_ordinary_close),
