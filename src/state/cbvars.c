@@ -4,8 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "state/db.h"
+#include "state/db_int.h"
 #include "state/sql.h"
+
+/* Most buckets have none: then a close asks nothing.  Once there was one, the
+   rows are asked until the database is opened again. */
+enum { ANY_UNKNOWN, ANY_NONE, ANY_SOME };
 
 struct change {
 	const char *key, *name, *value;
@@ -39,14 +43,38 @@ int cbvars_set(struct db *db, const char *key, const char *name,
 	       const char *value)
 {
 	struct change c = {key, name, value};
+	int rc = db_write(db, set_fn, &c, DB_WAIT);
 
-	return db_write(db, set_fn, &c, DB_WAIT);
+	/* After the commit: who has looked before it cannot undo this. */
+	if (rc == 0 && value)
+		atomic_store(&db->cbvars, ANY_SOME);
+	return rc;
+}
+
+static int any_fn(sqlite3 *sql, void *arg)
+{
+	return sql_int(sql, "SELECT EXISTS(SELECT 1 FROM cbvars)", 0, arg);
+}
+
+bool cbvars_any(struct db *db)
+{
+	int known = atomic_load(&db->cbvars);
+	int unknown = ANY_UNKNOWN;
+	long long some = 0;
+
+	if (known != ANY_UNKNOWN)
+		return known == ANY_SOME;
+	/* What cannot be read is asked again, and its reader told why. */
+	if (db_read(db, any_fn, &some) < 0)
+		return true;
+	atomic_compare_exchange_strong(&db->cbvars, &unknown,
+				       some ? ANY_SOME : ANY_NONE);
+	return some != 0;
 }
 
 struct question {
 	const char *key;
 	struct kvs *out;
-	bool any;
 };
 
 /* A name that is there already stays. */
@@ -85,7 +113,7 @@ int cbvars_get(struct db *db, const char *key, struct kvs *out)
 {
 	struct question q = {.key = key, .out = out};
 
-	return db_read(db, get_fn, &q);
+	return cbvars_any(db) ? db_read(db, get_fn, &q) : 0;
 }
 
 /* "a/b/c", "a/b/", "a/", "" */
@@ -114,7 +142,7 @@ int cbvars_inherited(struct db *db, const char *key, struct kvs *out)
 {
 	struct question q = {.key = key, .out = out};
 
-	return db_read(db, inherited_fn, &q);
+	return cbvars_any(db) ? db_read(db, inherited_fn, &q) : 0;
 }
 
 struct move {
@@ -155,21 +183,4 @@ int cbvars_move(struct db *db, const char *src, const char *dst)
 	struct move m = {src, dst};
 
 	return db_write(db, move_fn, &m, DB_WAIT);
-}
-
-static int any_fn(sqlite3 *sql, void *arg)
-{
-	struct question *q = arg;
-	long long n = 0;
-	int rc = sql_int(sql, "SELECT EXISTS(SELECT 1 FROM cbvars)", 0, &n);
-
-	q->any = n != 0;
-	return rc;
-}
-
-bool cbvars_any(struct db *db)
-{
-	struct question q = {.any = false};
-
-	return db_read(db, any_fn, &q) == 0 && q.any;
 }

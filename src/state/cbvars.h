@@ -27,7 +27,8 @@ int cbvars_inherited(struct db *db, const char *key, struct kvs *out);
 /** Of one key, or (a folder's, ending in '/') of all keys below it too.
  *  dst NULL forgets. */
 int cbvars_move(struct db *db, const char *src, const char *dst);
-/** Is there any at all? */
+/** Is there any at all?  Known in memory, as only this process writes them;
+ *  true when it cannot be told. */
 bool cbvars_any(struct db *db);
 
 #endif

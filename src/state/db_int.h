@@ -4,6 +4,7 @@
 #define ACKFS_STATE_DB_INT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "state/db.h"
@@ -22,6 +23,7 @@ struct db {
 	bool stopping;
 	pthread_t thread;
 	bool has_thread;
+	_Atomic int cbvars; /* state/cbvars.c's: are there any? 0: not known */
 	/* the writer thread's */
 	sqlite3_stmt *begin, *commit, *savepoint, *release;
 	bool is_full_sync;

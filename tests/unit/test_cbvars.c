@@ -31,6 +31,27 @@ static int teardown(void **state)
 	return 0;
 }
 
+static void the_first_variable_shows_after_none_was_found(void **state)
+{
+	struct db *db = ((struct fixture *)*state)->db;
+	AUTO(kvs_release) struct kvs got = KVS_INIT;
+	char *why = NULL;
+
+	assert_false(cbvars_any(db));
+	assert_int_equal(cbvars_inherited(db, "first/f", &got), 0);
+	assert_int_equal(got.count, 0);
+	assert_int_equal(cbvars_set(db, "first/", "v", "1"), 0);
+	assert_int_equal(cbvars_inherited(db, "first/f", &got), 0);
+	assert_string_equal(kvs_get(&got, "v"), "1");
+	/* and after the database was opened again */
+	db_close(db);
+	assert_int_equal(db_open(((struct fixture *)*state)->dir, &db, &why),
+			 0);
+	((struct fixture *)*state)->db = db;
+	assert_true(cbvars_any(db));
+	assert_int_equal(cbvars_set(db, "first/", "v", NULL), 0);
+}
+
 static void a_file_inherits_from_its_folders_and_its_own_wins(void **state)
 {
 	struct db *db = ((struct fixture *)*state)->db;
@@ -77,6 +98,7 @@ static void removing_what_is_not_there_says_so(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_first_variable_shows_after_none_was_found),
 		cmocka_unit_test(
 			a_file_inherits_from_its_folders_and_its_own_wins),
 		cmocka_unit_test(a_folder_takes_what_lies_below_along),
