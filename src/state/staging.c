@@ -559,8 +559,9 @@ static void bury_done(void *arg, int rc)
 	burial_free(b);
 }
 
-/* Does the program wait?  Not for a file that OSS has, nor for one whose row
-   makes no claim: at worst it comes back as incomplete. */
+/* Does the program wait?  Not for a file that OSS has (there is no hurry at
+   all), nor for one whose row makes no claim: at worst it comes back as
+   incomplete. */
 static bool must_wait_locked(const struct staging *s) ACK_REQUIRES(s->lock)
 {
 	return s->claim != CLAIM_NONE && s->row_state != STAGING_DONE;
@@ -599,7 +600,7 @@ int staging_discard(struct staging *s)
 		.done = must_wait ? NULL : bury_done,
 		.arg = b,
 		.flags = (s->claim == CLAIM_DURABLE ? DB_DURABLE : 0) |
-			 (must_wait ? 0 : DB_LATER),
+			 (s->row_state == STAGING_DONE ? DB_LATER : 0),
 	};
 	db_post(s->store->db, &b->job);
 	cond_broadcast(&s->changed);
