@@ -69,9 +69,11 @@ static uint64_t own_room_locked(const struct budget *b) ACK_REQUIRES(b->lock)
 	return minus(b->conf.max_bytes, b->used + b->reserved);
 }
 
+/* Near the limit each write looks: others fill the disk too. */
 static bool is_stale_locked(const struct budget *b) ACK_REQUIRES(b->lock)
 {
 	return b->since_refresh >= REFRESH_BYTES ||
+	       disk_room_locked(b) < REFRESH_BYTES ||
 	       clock_mono_ms() - b->refreshed_ms >= REFRESH_MS;
 }
 

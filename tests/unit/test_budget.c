@@ -124,6 +124,32 @@ static void min_free_leaves_the_disk_room(void **state)
 	unmount_small(f);
 }
 
+/* No time passes: the figures are not old. */
+static void near_the_limit_others_bytes_are_seen_at_once(void **state)
+{
+	struct state_fix *f = *state;
+	static const char piece[64 << 10] = {1};
+	struct staging *s = NULL;
+	AUTO_FREE char *hog = NULL;
+	int fd;
+
+	if (!mount_small(f, "16m"))
+		skip();
+	f->conf.min_free = 4 << 20;
+	state_open(f);
+	assert_int_equal(staging_create(f->store, "a", NULL, &s), 0);
+	assert_int_equal(staging_pwrite(s, piece, sizeof(piece), 0), 0);
+	hog = test_path(f->root, "states/hog");
+	fd = open(hog, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(posix_fallocate(fd, 0, 12 << 20), 0);
+	assert_int_equal(staging_pwrite(s, piece, sizeof(piece), sizeof(piece)),
+			 -ENOSPC);
+	close(fd);
+	staging_put(s);
+	unmount_small(f);
+}
+
 static void full_disk_keeps_earlier_bytes_and_says_enospc(void **state)
 {
 	struct state_fix *f = *state;
@@ -167,6 +193,7 @@ int main(void)
 		T(max_bytes_ends_in_enospc_until_space_returns),
 		T(recovered_files_count),
 		T(min_free_leaves_the_disk_room),
+		T(near_the_limit_others_bytes_are_seen_at_once),
 		T(full_disk_keeps_earlier_bytes_and_says_enospc),
 	};
 
