@@ -153,7 +153,7 @@ static void run_group(struct db *db, struct db_job *list)
 }
 
 /* Functions first, in order; then those who wait, with one wake-up. */
-static void tell(struct db *db, struct db_job *list)
+static void tell_these(struct db *db, struct db_job *list)
 {
 	struct db_job *waited = NULL, **tail = &waited;
 	struct db_job *j = list;
@@ -176,6 +176,35 @@ static void tell(struct db *db, struct db_job *list)
 	lock_release(&db->lock);
 	if (waited)
 		cond_broadcast(&db->finished);
+}
+
+/* Splits off what is in no hurry. */
+static struct db_job *take_later(struct db_job **list)
+{
+	struct db_job *later = NULL, **tail = &later;
+
+	while (*list) {
+		struct db_job *j = *list;
+
+		if (!(j->flags & DB_LATER)) {
+			list = &j->next;
+			continue;
+		}
+		*list = j->next;
+		*tail = j;
+		tail = &j->next;
+	}
+	*tail = NULL;
+	return later;
+}
+
+/* A close() that waits does not wait for older files to be unlinked too. */
+static void tell(struct db *db, struct db_job *list)
+{
+	struct db_job *later = take_later(&list);
+
+	tell_these(db, list);
+	tell_these(db, later);
 }
 
 static void checkpoint(struct db *db)
@@ -356,9 +385,13 @@ static int do_nothing(sqlite3 *sql, void *arg)
 	return 0;
 }
 
+/* The second one is for the functions of what was in no hurry: they are called
+   after the first is told. */
 int db_commit(struct db *db)
 {
-	return db_write(db, do_nothing, NULL, DB_WAIT);
+	int rc = db_write(db, do_nothing, NULL, DB_WAIT);
+
+	return rc < 0 ? rc : db_write(db, do_nothing, NULL, DB_WAIT);
 }
 
 int db_read(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg)

@@ -70,8 +70,9 @@ int db_write_nowait(struct db *db, int (*fn)(sqlite3 *sql, void *arg),
  */
 struct db_job {
 	int (*fn)(sqlite3 *sql, void *arg); /* NULL: retracted */
-	/* Called on the writer thread after the commit, in order, holding no
-	   lock; it may free the job.  NULL: somebody calls db_wait(). */
+	/* Called on the writer thread after the commit, in order (DB_LATER ones
+	   after all others of their group), holding no lock; it may free the
+	   job.  NULL: somebody calls db_wait(). */
 	void (*done)(void *arg, int rc);
 	void *arg;
 	int flags; /* DB_DURABLE, DB_LATER or 0 */
@@ -89,7 +90,8 @@ void db_retract(struct db *db, struct db_job *job);
 /** @return as db_write() */
 int db_wait(struct db *db, struct db_job *job);
 
-/** Everything that was queued before is committed. @return 0 or -errno */
+/** Everything that was queued before is committed, and its `done` has returned.
+ *  @return 0 or -errno */
 int db_commit(struct db *db);
 /** Run fn on the caller's thread with the reading connection (one reader at
  *  a time; it sees every commit). @return fn's */

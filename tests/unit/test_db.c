@@ -206,6 +206,44 @@ static int wait_for_gate(sqlite3 *sql, void *arg)
 	return 0;
 }
 
+static void told_at_gate(void *arg, int rc)
+{
+	struct group *g = arg;
+
+	(void)rc;
+	pthread_mutex_lock(&g->gate);
+	pthread_mutex_unlock(&g->gate);
+	g->released++;
+}
+
+static int nothing(sqlite3 *sql, void *arg)
+{
+	(void)sql;
+	(void)arg;
+	return 0;
+}
+
+/* With the gate closed: this would wait for ever. */
+static void who_waits_is_told_before_what_is_in_no_hurry(void **state)
+{
+	struct group g = {.gate = PTHREAD_MUTEX_INITIALIZER};
+	char name[] = "now";
+	struct db *db = open_db(*state);
+	struct db_job later = {.fn = nothing,
+			       .done = told_at_gate,
+			       .arg = &g,
+			       .flags = DB_LATER};
+
+	pthread_mutex_lock(&g.gate);
+	db_post(db, &later);
+	assert_int_equal(db_write(db, put_name, name, DB_WAIT), 0);
+	assert_int_equal(names_in(db), 1);
+	pthread_mutex_unlock(&g.gate);
+	assert_int_equal(db_commit(db), 0);
+	assert_int_equal(g.released, 1); /* db_commit() waits for that too */
+	db_close(db);
+}
+
 static int lose_transaction(sqlite3 *sql, void *arg)
 {
 	(void)arg;
@@ -668,6 +706,7 @@ int main(void)
 		T(unwaited_writes_are_done_by_close),
 		T(writes_in_no_hurry_go_with_the_next),
 		T(writes_in_no_hurry_wait_for_nobody_for_ever),
+		T(who_waits_is_told_before_what_is_in_no_hurry),
 		T(unwaited_writes_are_released_though_the_disk_is_full),
 		T(jobs_run_and_are_told_in_order),
 		T(threads_share_commits_and_lose_nothing),
