@@ -91,9 +91,11 @@ static void note_success(const struct row_job *j)
 {
 	staging_lock(j->s);
 	told_locked(j);
-	j->s->is_row_stale = false;
-	if (j->s->row_seq == j->seq && (j->job.flags & DB_DURABLE))
-		j->s->is_row_durable = true;
+	/* An older one in no hurry is told after a later one that failed. */
+	if (j->s->row_seq == j->seq) {
+		j->s->is_row_stale = false;
+		j->s->is_row_durable |= (j->job.flags & DB_DURABLE) != 0;
+	}
 	staging_unlock(j->s);
 }
 
