@@ -5,8 +5,7 @@
  * several, or the kernel cleaning up after a process that was killed?
  *
  * The rules and their measurements are fuse-facts 1 to 4.  Reading /proc
- * naively inside FLUSH can deadlock a machine: only `status`, and the `stat` of
- * a task that exits, are read directly; fdinfo by a helper thread with a limit.
+ * naively inside FLUSH can deadlock a machine: process.h and fdprobe.h.
  *
  * Layer    fs; no FUSE types.
  * Threads  any.  Nothing is locked while /proc is read.
@@ -14,9 +13,10 @@
 #ifndef ACKFS_FS_CLOSER_H
 #define ACKFS_FS_CLOSER_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "fs/process.h"
 
 enum close_verdict {
 	CLOSE_FINAL,   /* the opener's last descriptor: upload now */
@@ -32,18 +32,6 @@ int closer_new(const char *exit_is_abort, struct closer **out);
 void closer_free(struct closer *c);
 /** After the mount is there: which mnt_id is ours. */
 void closer_set_mount(struct closer *c, const char *mountpoint);
-
-struct process {
-	pid_t tgid;   /* 0: cannot be seen */
-	bool exiting; /* no memory map any more */
-	bool in_exec;
-	char name[64];
-};
-
-/** From /proc/TID/status alone: safe at any time. @return 0, -ESRCH */
-int process_read(pid_t tid, struct process *out);
-/** Is SIGKILL pending for the task (fuse-facts 9)? */
-bool process_is_killed(pid_t tid);
 
 /**
  * @param tid     of the request

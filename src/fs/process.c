@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/base.h"
+#include "util/strnum.h"
+
+#define SIGKILL_BIT 0x100
+
+int proc_read(int at, const char *path, char *out, size_t size)
+{
+	AUTO_CLOSE int fd = openat(at, path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	out[0] = '\0';
+	if (fd < 0)
+		return -errno;
+	n = read(fd, out, size - 1);
+	if (n < 0)
+		return -errno;
+	out[n] = '\0';
+	return 0;
+}
+
+bool proc_value(const char *text, const char *label, char *out, size_t size)
+{
+	size_t len = strlen(label);
+
+	while (text && *text) {
+		if (strncmp(text, label, len) == 0) {
+			size_t n;
+
+			text += len;
+			text += strspn(text, " \t");
+			n = strcspn(text, "\n");
+			if (n >= size)
+				n = size - 1;
+			memcpy(out, text, n);
+			out[n] = '\0';
+			return true;
+		}
+		text = strchr(text, '\n');
+		text = text ? text + 1 : NULL;
+	}
+	return false;
+}
+
+int process_read(pid_t tid, struct process *out)
+{
+	char path[48], text[4096], value[64];
+	uint64_t n = 0;
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	if (tid <= 0)
+		return -ESRCH;
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+	rc = proc_read(AT_FDCWD, path, text, sizeof(text));
+	if (rc < 0)
+		return -ESRCH;
+	if (!proc_value(text, "Tgid:", value, sizeof(value)) ||
+	    parse_u64(value, 1, INT32_MAX, &n) < 0)
+		return -ESRCH;
+	out->tgid = (pid_t)n;
+	proc_value(text, "Name:", out->name, sizeof(out->name));
+	out->exiting = !proc_value(text, "VmSize:", value, sizeof(value));
+	/* Inside execve the old image is gone and the new one has no text. */
+	out->in_exec = proc_value(text, "VmExe:", value, sizeof(value)) &&
+		       value[0] == '0';
+	return 0;
+}
+
+static bool has_sigkill(const char *text, const char *label)
+{
+	char value[64];
+	char *end;
+	unsigned long long bits;
+
+	if (!proc_value(text, label, value, sizeof(value)))
+		return false;
+	errno = 0;
+	bits = strtoull(value, &end, 16);
+	return errno == 0 && end != value && (bits & SIGKILL_BIT);
+}
+
+bool process_is_killed(pid_t tid)
+{
+	char path[48], text[4096];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+	if (proc_read(AT_FDCWD, path, text, sizeof(text)) < 0)
+		return true; /* gone: nobody waits any more */
+	return has_sigkill(text, "SigPnd:") || has_sigkill(text, "ShdPnd:");
+}
+
+/* exit_code is the last of stat's 52 fields; the name may hold blanks. */
+int process_exit_signal(pid_t tid)
+{
+	char path[48], text[1024];
+	const char *field;
+	int64_t code;
+	size_t len;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
+	if (proc_read(AT_FDCWD, path, text, sizeof(text)) < 0)
+		return 0;
+	text[strcspn(text, "\n")] = '\0';
+	len = strlen(text);
+	while (len && text[len - 1] == ' ')
+		text[--len] = '\0';
+	field = strrchr(text, ' ');
+	if (!field || parse_i64(field + 1, INT32_MIN, INT32_MAX, &code) < 0)
+		return 0;
+	return (int)(code & 0x7f);
+}
