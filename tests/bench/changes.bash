@@ -74,7 +74,7 @@ write_all() { # PROGRAM
 }
 
 bench_writers() {
-	local i p
+	local i p OSS_ROOT=$WORK # too much for memory
 	for p in ackfs $PEERS; do
 		world_open
 		"mount_$p"

@@ -208,7 +208,7 @@ mount_answers() {
 		tail -n 20 "$W/ackfs.log" >&2
 		return 2
 	}
-	is_mounted && stat "$MNT" >/dev/null
+	is_mounted && stat -f "$MNT" >/dev/null # which the kernel never answers itself
 }
 
 mount_start() { # [OPTION...]: of ackfs
