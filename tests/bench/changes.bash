@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Changing large objects in place, and memory.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 
 # -- append, overwrite ------------------------------------------------------------------
 
