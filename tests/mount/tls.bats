@@ -36,6 +36,7 @@ tls_world() {
 	: >"$W/receiver.log"
 	echo "no .callback. is configured" >"$W/allowed"
 	emulator_start --tls-cert "$1.pem" --tls-key "$1.key"
+	# shellcheck disable=SC2034 # conf_write reads it
 	EMU=https://127.0.0.1:$(<"$W/emulator.port")
 	conf_write
 	sed -i '/^\[callback\]/,/^\[state\]/{/^\[state\]/!d}' "$W/ackfs.conf"
