@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The writer thread takes whatever is queued, runs it in one transaction
- * (a savepoint each, but for the first), commits, and tells everybody.  While it commits the next
- * group gathers: that is the whole of the group commit.  What a row costs is
- * mostly its commit; so writes in no hurry (DB_LATER) stand in the queue until
- * another comes.
+ * The writer thread takes whatever is queued, runs it in one transaction (a
+ * savepoint each, but for the first), commits, and tells everybody, those in no
+ * hurry last.  While it commits the next group gathers: that is the whole of the
+ * group commit.  What a row costs is mostly its commit; so writes in no hurry
+ * (DB_LATER) stand in the queue until another comes.
  *
  * synchronous is NORMAL (the WAL is written, not fsynced: it survives the
  * process) unless the group holds a durable write: then FULL, and the commit
