@@ -59,16 +59,23 @@ bench_ls_l() {
 
 # -- ls of a million ------------------------------------------------------------------
 
+# The RSS of a program that is late is what it had reached by then.
 million_once() { # PROGRAM FOLDER
-	local out
+	local out rc=0 first all
 	rss_reset "$1"
-	out=$(timeout -s KILL "$PATIENCE" "$BIN/tools/benchio" names "${MNT[$1]}/$2") || {
-		touch "$WORK/series/million."{first,all,rss}".$1.late"
-		return 0
-	}
-	note "million.first.$1" "$(sed -n '1s/[ .].*//p' <<<"$out")"
-	note "million.all.$1" "$(sed -n '2s/[ .].*//p' <<<"$out")"
+	out=$(timeout -s KILL "$PATIENCE" "$BIN/tools/benchio" names "${MNT[$1]}/$2") || rc=$?
 	note "million.rss.$1" "$(rss_peak "$1")"
+	read -r -d '' first _ all _ <<<"$out" || true
+	case $rc in
+	0) note "million.all.$1" "${all%.*}" ;;
+	137) touch "$WORK/series/million.all.$1.late" ;;
+	*) die "failed: names of $1" ;;
+	esac
+	if [ -n "$first" ]; then
+		note "million.first.$1" "${first%.*}"
+	else
+		touch "$WORK/series/million.first.$1.late"
+	fi
 }
 
 bench_ls_million() {

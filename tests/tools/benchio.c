@@ -136,8 +136,10 @@ static int names(const char *folder)
 	while ((void)(errno = 0), (e = readdir(d))) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
-		if (++count == 1)
+		if (++count == 1) {
 			printf("%.1f 1\n", now_ms() - start);
+			fflush(stdout); /* who is stopped later has said it */
+		}
 	}
 	if (errno) {
 		int rc = -errno;
