@@ -371,45 +371,31 @@ int cblog_set_retry(struct db *db, const char *key, int64_t next_try_ms,
 
 /* -- totals, retention -------------------------------------------------------- */
 
-static void add_total(struct cblog_totals *t, const char *state, bool given_up,
-		      bool is_due, uint64_t count)
-{
-	enum callback_state s;
-
-	if (callback_state_parse(state, &s) < 0)
-		return;
-	if (s == CALLBACK_OK)
-		t->ok += count;
-	else if (s == CALLBACK_NONE)
-		t->none += count;
-	else if (s == CALLBACK_FAILED && given_up)
-		t->given_up += count;
-	else if (s == CALLBACK_FAILED && is_due)
-		t->retrying += count;
-	else if (s == CALLBACK_FAILED)
-		t->failed += count;
-}
-
 static int run_totals(sqlite3 *sql, void *arg)
 {
 	AUTO(sql_done) sqlite3_stmt *st = NULL;
 	struct cblog_totals *t = arg;
 	int rc = sql_get(sql,
-			 "SELECT state, given_up, next_try_ms > 0, count(*)"
-			 " FROM outcomes GROUP BY 1, 2, 3",
+			 "SELECT count(*) FILTER(WHERE state = 'ok'),"
+			 " count(*) FILTER(WHERE state = 'none'),"
+			 " count(*) FILTER(WHERE state = 'failed'"
+			 "  AND NOT given_up AND next_try_ms = 0),"
+			 " count(*) FILTER(WHERE state = 'failed'"
+			 "  AND NOT given_up AND next_try_ms > 0),"
+			 " count(*) FILTER(WHERE state = 'failed'"
+			 "  AND given_up) FROM outcomes",
 			 &st);
 
+	if (rc == 0)
+		rc = sql_step(st);
 	if (rc < 0)
 		return rc;
-	while ((rc = sql_step(st)) > 0) {
-		const char *state = (const char *)sqlite3_column_text(st, 0);
-
-		if (state)
-			add_total(t, state, sqlite3_column_int(st, 1) != 0,
-				  sqlite3_column_int(st, 2) != 0,
-				  (uint64_t)sqlite3_column_int64(st, 3));
-	}
-	return rc;
+	t->ok = (uint64_t)sqlite3_column_int64(st, 0);
+	t->none = (uint64_t)sqlite3_column_int64(st, 1);
+	t->failed = (uint64_t)sqlite3_column_int64(st, 2);
+	t->retrying = (uint64_t)sqlite3_column_int64(st, 3);
+	t->given_up = (uint64_t)sqlite3_column_int64(st, 4);
+	return 0;
 }
 
 int cblog_totals(struct db *db, struct cblog_totals *out)

@@ -262,16 +262,18 @@ static void write_query(struct buf *q, const struct cblog_filter *f,
 		buf_adds(q, " AND a.time_ms >= ?2");
 	if (f->until_ms > 0)
 		buf_adds(q, " AND a.time_ms <= ?3");
+	/* Its text, not a parameter: an index may have these rows alone. */
 	if (f->state >= 0)
-		buf_addf(q, " AND %s.state = ?4", is_present ? "o" : "a");
+		buf_addf(q, " AND %s.state = '%s'", is_present ? "o" : "a",
+			 callback_state_name((enum callback_state)f->state));
 	if (has_prefix)
-		buf_addf(q, " AND %s >= ?5 AND %s < ?6", key, key);
+		buf_addf(q, " AND %s >= ?4 AND %s < ?5", key, key);
 	if (f->due_only)
 		buf_adds(q, " AND o.state = 'failed' AND o.given_up = 0"
 			    " AND o.next_try_ms > 0");
 	buf_adds(q, f->newest_first ? " ORDER BY a.id DESC" : " ORDER BY a.id");
 	if (f->limit > 0 && !f->key_glob)
-		buf_adds(q, " LIMIT ?7");
+		buf_adds(q, " LIMIT ?6");
 }
 
 static void bind_query(sqlite3_stmt *st, const struct cblog_filter *f,
@@ -281,13 +283,9 @@ static void bind_query(sqlite3_stmt *st, const struct cblog_filter *f,
 	sqlite3_bind_int64(st, 1, f->after_id);
 	sqlite3_bind_int64(st, 2, f->since_ms);
 	sqlite3_bind_int64(st, 3, f->until_ms);
-	if (f->state >= 0)
-		sql_bind_text(
-			st, 4,
-			callback_state_name((enum callback_state)f->state));
-	sql_bind_text(st, 5, from);
-	sql_bind_text(st, 6, to);
-	sqlite3_bind_int64(st, 7, f->limit > INT_MAX ? INT_MAX : (int)f->limit);
+	sql_bind_text(st, 4, from);
+	sql_bind_text(st, 5, to);
+	sqlite3_bind_int64(st, 6, f->limit > INT_MAX ? INT_MAX : (int)f->limit);
 }
 
 struct id_list {

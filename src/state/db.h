@@ -24,7 +24,7 @@
 struct db;
 
 /** The newest schema that this program knows; older ones are migrated. */
-#define DB_SCHEMA_VERSION 3
+#define DB_SCHEMA_VERSION 4
 
 /**
  * Open or create DIR/journal.db.

@@ -95,7 +95,13 @@ static const char version_3[] =
 	" id INTEGER PRIMARY KEY, delivery_id TEXT NOT NULL UNIQUE,"
 	" bytes BLOB NOT NULL);";
 
-const char *const schema_steps[] = {version_1, version_2, version_3};
+/* What is written with each close is not indexed for those few that failed. */
+static const char version_4[] =
+	"DROP INDEX outcomes_state;"
+	"CREATE INDEX outcomes_failed ON outcomes(given_up, next_try_ms)"
+	" WHERE state = 'failed';";
+
+const char *const schema_steps[] = {version_1, version_2, version_3, version_4};
 const size_t schema_step_count = ARRAY_LEN(schema_steps);
 
 _Static_assert(ARRAY_LEN(schema_steps) == DB_SCHEMA_VERSION,

@@ -13,7 +13,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "state/schema.h"
 #include "state/sql.h"
 #include "util/base.h"
 #include "util/clock.h"
@@ -548,55 +547,6 @@ static void empty_journal_is_a_new_one(void **state)
 	db_close(db);
 }
 
-/* -- versions ---------------------------------------------------------------- */
-
-static void older_schemas_are_migrated_step_by_step(void **state)
-{
-	static const char *const steps[] = {
-		"CREATE TABLE a(x); INSERT INTO a VALUES(1);",
-		"ALTER TABLE a ADD COLUMN y; UPDATE a SET y = x + 1;",
-		"CREATE TABLE b AS SELECT x + y AS z FROM a; DROP TABLE a;",
-	};
-	AUTO_FREE char *path = test_path(*state, "x.db");
-	sqlite3 *sql = NULL;
-	long long z = 0;
-	int version = 0;
-
-	assert_int_equal(sqlite3_open(path, &sql), SQLITE_OK);
-	assert_int_equal(schema_migrate(sql, steps, 1), 0);
-	assert_int_equal(schema_migrate(sql, steps, 3), 0);
-	assert_int_equal(schema_version(sql, &version), 0);
-	assert_int_equal(version, 3);
-	assert_int_equal(sql_int(sql, "SELECT z FROM b", 0, &z), 0);
-	assert_int_equal(z, 3);
-	assert_int_equal(schema_migrate(sql, steps, 2), -EPROTO);
-	db_view_close(&sql);
-}
-
-static void failed_migration_changes_nothing(void **state)
-{
-	static const char *const steps[] = {
-		"CREATE TABLE a(x);",
-		"CREATE TABLE b(x); INSERT INTO nowhere VALUES(1);",
-	};
-	AUTO_FREE char *path = test_path(*state, "x.db");
-	sqlite3 *sql = NULL;
-	long long n = -1;
-	int version = 0;
-
-	assert_int_equal(sqlite3_open(path, &sql), SQLITE_OK);
-	assert_true(schema_migrate(sql, steps, 2) < 0);
-	assert_int_equal(schema_version(sql, &version), 0);
-	assert_int_equal(version, 1);
-	assert_int_equal(
-		sql_int(sql,
-			"SELECT count(*) FROM sqlite_schema WHERE name='b'", -1,
-			&n),
-		0);
-	assert_int_equal(n, 0);
-	db_view_close(&sql);
-}
-
 /* -- other openers --------------------------------------------------------------- */
 
 static void reading_needs_a_journal(void **state)
@@ -713,8 +663,6 @@ int main(void)
 		T(journal_from_the_future_is_refused),
 		T(damaged_journal_is_moved_aside_by_name),
 		T(empty_journal_is_a_new_one),
-		T(older_schemas_are_migrated_step_by_step),
-		T(failed_migration_changes_nothing),
 		T(reading_needs_a_journal),
 		T(reader_sees_what_a_killed_daemon_committed),
 		T(long_view_does_not_stop_writers),
