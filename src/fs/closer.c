@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/fdprobe.h"
 #include "util/base.h"
 #include "util/buf.h"
 #include "util/fileio.h"
@@ -18,7 +17,6 @@ struct closer {
 	char *exit_is_abort;
 	int mnt_id; /* -1: not known; every descriptor of the inode counts */
 	_Atomic uint64_t blind;
-	struct fdprobe *probe;
 };
 
 static enum close_verdict judge_exiting(const struct closer *c,
@@ -53,7 +51,7 @@ enum close_verdict closer_judge(struct closer *c, pid_t tid, pid_t opener,
 		return judge_exiting(c, who);
 	if (who->in_exec)
 		return CLOSE_DEFER;
-	held = fdprobe_ask(c->probe, who->tgid, ino, c->mnt_id);
+	held = process_holds(who->tgid, ino, c->mnt_id);
 	if (held == -EACCES || held == -EPERM) {
 		atomic_fetch_add(&c->blind, 1);
 		return CLOSE_FINAL;
@@ -64,16 +62,14 @@ enum close_verdict closer_judge(struct closer *c, pid_t tid, pid_t opener,
 int closer_new(const char *exit_is_abort, struct closer **out)
 {
 	struct closer *c = calloc(1, sizeof(*c));
-	int rc;
 
 	if (!c)
 		return -ENOMEM;
 	c->mnt_id = -1;
 	c->exit_is_abort = str_dup(exit_is_abort ? exit_is_abort : "");
-	rc = c->exit_is_abort ? fdprobe_new(&c->probe) : -ENOMEM;
-	if (rc < 0) {
-		closer_free(c);
-		return rc;
+	if (!c->exit_is_abort) {
+		free(c);
+		return -ENOMEM;
 	}
 	*out = c;
 	return 0;
@@ -83,7 +79,6 @@ void closer_free(struct closer *c)
 {
 	if (!c)
 		return;
-	fdprobe_free(c->probe);
 	free(c->exit_is_abort);
 	free(c);
 }

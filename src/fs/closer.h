@@ -5,7 +5,7 @@
  * several, or the kernel cleaning up after a process that was killed?
  *
  * The rules and their measurements are fuse-facts 1 to 4.  Reading /proc
- * naively inside FLUSH can deadlock a machine: process.h and fdprobe.h.
+ * naively inside FLUSH can deadlock a machine: process.h.
  *
  * Layer    fs; no FUSE types.
  * Threads  any.  Nothing is locked while /proc is read.

@@ -12,12 +12,8 @@
 static void note_opener_locked(struct file *f, struct handle *h,
 			       const struct caller *who) ACK_REQUIRES(f->lock)
 {
-	struct process p;
-
-	if (process_read(who->tid, &p) < 0)
-		memset(&p, 0, sizeof(p));
-	h->opener = f->pid = p.tgid;
-	memcpy(f->process, p.name, sizeof(f->process));
+	h->opener = f->pid = process_group_of(who->tid);
+	process_name(who->tid, f->process, sizeof(f->process));
 	f->uid = who->uid;
 	f->gid = who->gid;
 	f->killed = false;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +15,9 @@
 
 #define SIGKILL_BIT 0x100
 
-int proc_read(int at, const char *path, char *out, size_t size)
+/* A small file of /proc: the kernel makes the whole text for one read.  What is
+   longer than out is cut. */
+static int proc_read(int at, const char *path, char *out, size_t size)
 {
 	AUTO_CLOSE int fd = openat(at, path, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
@@ -28,7 +32,9 @@ int proc_read(int at, const char *path, char *out, size_t size)
 	return 0;
 }
 
-bool proc_value(const char *text, const char *label, char *out, size_t size)
+/* The rest of the line that begins with label. @return false: there is none */
+static bool proc_value(const char *text, const char *label, char *out,
+		       size_t size)
 {
 	size_t len = strlen(label);
 
@@ -49,6 +55,28 @@ bool proc_value(const char *text, const char *label, char *out, size_t size)
 		text = text ? text + 1 : NULL;
 	}
 	return false;
+}
+
+pid_t process_group_of(pid_t tid)
+{
+	struct process p;
+
+	if (tid <= 0)
+		return 0;
+	/* A signal that is none, for a thread that leads its process; whether we
+	   may send it says nothing. */
+	if (tgkill(tid, tid, 0) == 0 || errno == EPERM)
+		return tid;
+	return process_read(tid, &p) == 0 ? p.tgid : 0;
+}
+
+void process_name(pid_t tid, char *out, size_t size)
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)tid);
+	(void)proc_read(AT_FDCWD, path, out, size);
+	out[strcspn(out, "\n")] = '\0';
 }
 
 int process_read(pid_t tid, struct process *out)
@@ -118,4 +146,47 @@ int process_exit_signal(pid_t tid)
 	if (!field || parse_i64(field + 1, INT32_MIN, INT32_MAX, &code) < 0)
 		return 0;
 	return (int)(code & 0x7f);
+}
+
+/* -- descriptors ----------------------------------------------------------- */
+
+struct wanted {
+	uint64_t ino;
+	int mnt_id;
+};
+
+static bool fdinfo_is_of(const struct wanted *w, const char *text)
+{
+	char value[32];
+	uint64_t n;
+
+	if (!proc_value(text, "ino:", value, sizeof(value)) ||
+	    parse_u64(value, 0, UINT64_MAX, &n) < 0 || n != w->ino)
+		return false;
+	if (w->mnt_id < 0 ||
+	    !proc_value(text, "mnt_id:", value, sizeof(value)) ||
+	    parse_u64(value, 0, INT32_MAX, &n) < 0)
+		return true;
+	return (int)n == w->mnt_id;
+}
+
+int process_holds(pid_t pid, uint64_t ino, int mnt_id)
+{
+	const struct wanted w = {ino, mnt_id};
+	char path[48], text[1024];
+	const struct dirent *e;
+	DIR *dir;
+	int found = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo", (int)pid);
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+	while (!found && (e = readdir(dir)))
+		found = e->d_name[0] != '.' &&
+			proc_read(dirfd(dir), e->d_name, text, sizeof(text)) ==
+				0 &&
+			fdinfo_is_of(&w, text);
+	closedir(dir);
+	return found;
 }

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct process {
@@ -23,6 +24,10 @@ struct process {
 
 /** From /proc/TID/status alone: safe at any time. @return 0, -ESRCH */
 int process_read(pid_t tid, struct process *out);
+/** The process that a thread belongs to. @return 0: it cannot be seen */
+pid_t process_group_of(pid_t tid);
+/** The thread's name, as `name` above. "": it cannot be seen */
+void process_name(pid_t tid, char *out, size_t size);
 /** Is SIGKILL pending for the task (fuse-facts 9)? */
 bool process_is_killed(pid_t tid);
 /** The signal that ends a task; 0: none. Of one that is exiting: only then does
@@ -30,13 +35,12 @@ bool process_is_killed(pid_t tid);
 int process_exit_signal(pid_t tid);
 
 /**
- * A small file of /proc: the kernel makes the whole text for one read.
- * @param at    folder that a relative path begins at, or AT_FDCWD
- * @param size  of out; longer text is cut
- * @return 0, -errno; out is "" then
+ * Does the process hold a descriptor of a file?  fdinfo takes no lock that execve
+ * holds, unlike the files beside it.
+ * @param ino     the file's inode number, as fdinfo shows it
+ * @param mnt_id  of its mount; -1: not known, every such inode counts
+ * @return 0: none; 1: it does; -EACCES, -EPERM: no right to look; -errno
  */
-int proc_read(int at, const char *path, char *out, size_t size);
-/** The rest of the line that begins with label. @return false: there is none */
-bool proc_value(const char *text, const char *label, char *out, size_t size);
+int process_holds(pid_t pid, uint64_t ino, int mnt_id);
 
 #endif

@@ -62,6 +62,48 @@ static void a_process_is_read_from_its_status(void **state)
 	assert_int_equal(process_read(INT32_MAX, &p), -ESRCH);
 }
 
+struct who {
+	pid_t tid, group;
+	char name[64];
+};
+
+static void *ask_who(void *arg)
+{
+	struct who *w = arg;
+
+	pthread_setname_np(pthread_self(), "a (thread)\n");
+	w->tid = gettid();
+	w->group = process_group_of(w->tid);
+	process_name(w->tid, w->name, sizeof(w->name));
+	return NULL;
+}
+
+static void a_thread_belongs_to_its_process(void **state)
+{
+	pthread_t thread;
+	struct who w;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, ask_who, &w), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_not_equal(w.tid, getpid());
+	assert_int_equal(w.group, getpid());
+	assert_string_equal(w.name, "a (thread)");
+	assert_int_equal(process_group_of(getpid()), getpid());
+	assert_int_equal(process_group_of(1), 1); /* whoever we are */
+}
+
+static void what_cannot_be_seen_has_no_process(void **state)
+{
+	char name[64] = "old";
+
+	(void)state;
+	assert_int_equal(process_group_of(0), 0);
+	assert_int_equal(process_group_of(INT32_MAX), 0);
+	process_name(INT32_MAX, name, sizeof(name));
+	assert_string_equal(name, "");
+}
+
 static void the_openers_last_descriptor_is_the_end(void **state)
 {
 	struct fixture *f = *state;
@@ -187,6 +229,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_process_is_read_from_its_status),
+		cmocka_unit_test(a_thread_belongs_to_its_process),
+		cmocka_unit_test(what_cannot_be_seen_has_no_process),
 		cmocka_unit_test(the_openers_last_descriptor_is_the_end),
 		cmocka_unit_test(another_descriptor_of_the_file_defers),
 		cmocka_unit_test(closes_at_once_are_judged_each),
