@@ -35,6 +35,7 @@ struct mount {
 	struct mount_conf conf;
 	struct fuse_session *session;
 	int stop_fd; /* an eventfd */
+	unsigned max_write;
 	bool mounted;
 	/* Notices go out from a thread of their own: inside a handler they can
 	   deadlock with the kernel (fuse-facts 20). */
@@ -69,7 +70,7 @@ static void init(void *userdata, struct fuse_conn_info *conn)
 	const struct fs *fs = userdata;
 	const struct mount *m = fs->notify_arg;
 
-	conn->max_write = write_size();
+	conn->max_write = m->max_write;
 	conn->max_readahead = MAX_IO;
 	conn->max_background = MAX_BACKGROUND;
 	conn->congestion_threshold = MAX_BACKGROUND;
@@ -239,6 +240,7 @@ int mount_new(struct fs *fs, const struct mount_conf *conf, struct mount **out,
 	m->fs = fs;
 	m->end = &m->first;
 	m->conf = *conf;
+	m->max_write = write_size();
 	m->stop_fd = eventfd(0, EFD_CLOEXEC);
 	lock_init(&m->lock, LOCK_LEAF);
 	cond_init(&m->wake);
@@ -275,6 +277,7 @@ int mount_run(struct mount *m)
 {
 	const struct session_conf conf = {.closing = closing,
 					  .arg = m->fs,
+					  .max_write = m->max_write,
 					  .stop_fd = m->stop_fd,
 					  .clears_privileges = true};
 

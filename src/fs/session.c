@@ -5,8 +5,10 @@
  * that requests which follow each other find the same thread and wake no other.
  * An eventfd beside it tells them to leave, without signals.
  *
- * libfuse leaves large requests in a pipe (splice), everything below a page in
- * memory: FLUSH, RELEASE and FORGET can always be looked at.
+ * A request is read into memory, in one system call, unless the one before was
+ * large: then libfuse receives it, by way of a pipe, and leaves it there if it is
+ * large too (splice), so that its bytes are copied once less.  FLUSH, RELEASE and
+ * FORGET can always be looked at.
  */
 #include "fs/session.h"
 
@@ -34,6 +36,10 @@ enum {
 	IDLE_MAX = 8,
 	/* Without requests for so long, buffers are given back. */
 	QUIET_MS = 5000,
+	/* A request whose copy is worth two more system calls. */
+	LARGE = 64 << 10,
+	/* What libfuse adds to max_write for a request's header. */
+	BUFFER_HEADER = 4096,
 };
 
 struct buffer {
@@ -54,7 +60,8 @@ struct session {
 	struct lock lock;
 	bool stopped;
 	int threads;
-	int idle; /* wait for a request */
+	int idle;      /* wait for a request */
+	bool is_large; /* the last request was */
 	/* Who left last, and joined who left before it.  Joined, not detached:
 	   libfuse keeps something for each thread. */
 	pthread_t left;
@@ -148,17 +155,37 @@ static void tell_closing(const struct session *s, const struct buffer *b)
 				 in->unique);
 }
 
+/* Into memory of libfuse's. @return as receive_locked() */
+static int read_request(const struct session *s, struct buffer *b)
+{
+	ssize_t n = read(s->fd, b->buf.mem, s->conf->max_write + BUFFER_HEADER);
+
+	if (n < 0 && errno == ENODEV) { /* unmounted */
+		fuse_session_exit(s->se);
+		return 0;
+	}
+	if (n < 0) /* ENOENT: its caller was killed just now */
+		return errno == ENOENT ? -EINTR : -errno;
+	b->buf.flags = 0;
+	b->buf.size = (size_t)n;
+	return (int)n;
+}
+
 /* @return the request's length, 0 to leave, -EAGAIN: none is there, or -errno */
 static int receive_locked(struct session *s, struct buffer *b)
 	ACK_REQUIRES(s->lock)
 {
+	bool reads = s->conf->max_write && b->buf.mem && !s->is_large;
 	int rc;
 
 	do
-		rc = fuse_session_receive_buf(s->se, &b->buf);
+		rc = reads ? read_request(s, b)
+			   : fuse_session_receive_buf(s->se, &b->buf);
 	while (rc == -EINTR);
-	if (rc > 0)
+	if (rc > 0) {
+		s->is_large = rc > LARGE;
 		tell_closing(s, b);
+	}
 	return rc == -ECONNABORTED ? 0 : rc;
 }
 

@@ -19,6 +19,7 @@
 #define ACKFS_FS_SESSION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct fuse_session;
@@ -35,6 +36,8 @@ struct session_conf {
 	   the set-user-ID and set-group-ID bits (or there are none): then the
 	   kernel need not ask before each write.  Twice as fast for small ones. */
 	bool clears_privileges;
+	/* As INIT's handler sets it; 0: not known. */
+	size_t max_write;
 	int max_threads; /* 0: 200 */
 	/* When it is readable the loop ends; an eventfd that a signal handler
 	   writes to, say.  -1: none. */

@@ -298,6 +298,7 @@ static void *run_session(void *arg)
 		.closing = note_closing,
 		.arg = t,
 		.clears_privileges = true,
+		.max_write = t->splice ? MIB : 0,
 		.stop_fd = t->stop_fd,
 	};
 
@@ -416,6 +417,35 @@ static void data_comes_through_pipes(void **state)
 {
 	(void)state;
 	data_comes_through_whole(true);
+}
+
+/* Through memory and through pipes by turns. */
+static void small_and_large_writes_take_turns(void **state)
+{
+	static const size_t sizes[] = {1,     MIB,   MIB,      5,    70000,
+				       4096,  4097,  MIB,      4000, 65000,
+				       66000, 66000, 3 * 4096, 200,  100000};
+	static char out[3 * MIB];
+	struct tiny *t;
+	size_t at = 0;
+	int fd;
+
+	(void)state;
+	need_fuse();
+	t = begin(true);
+	for (size_t i = 0; i < sizeof(out); i++)
+		out[i] = (char)(i * 37 + i / 4096);
+	fd = open_file(t, O_WRONLY);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); at += sizes[i++])
+		assert_int_equal(
+			pwrite(fd, out + at % MIB, sizes[i], (off_t)(at % MIB)),
+			sizes[i]);
+	close(fd);
+	at = 0;
+	for (size_t i = 0; i < ARRAY_LEN(sizes); at += sizes[i++])
+		assert_memory_equal(t->data + at % MIB, out + at % MIB,
+				    sizes[i]);
+	end(t);
 }
 
 static void closing_is_told_before_later_requests(void **state)
@@ -582,6 +612,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(data_comes_through_memory),
 		cmocka_unit_test(data_comes_through_pipes),
+		cmocka_unit_test(small_and_large_writes_take_turns),
 		cmocka_unit_test(closing_is_told_before_later_requests),
 		cmocka_unit_test(writes_do_not_ask_for_capabilities),
 		cmocka_unit_test(sleeping_handlers_starve_nobody),
