@@ -105,12 +105,9 @@ void object_set_body(struct object *o, struct body *b)
 void etag_format(char out[ETAG_MAX], const unsigned char md5[16],
 		 unsigned parts)
 {
-	size_t at = 0;
-
-	for (int i = 0; i < 16; i++)
-		at += (size_t)snprintf(out + at, ETAG_MAX - at, "%02X", md5[i]);
+	hex_upper(out, md5, 16);
 	if (parts)
-		snprintf(out + at, ETAG_MAX - at, "-%u", parts);
+		snprintf(out + 32, ETAG_MAX - 32, "-%u", parts);
 }
 
 void object_set_md5(struct object *o, const unsigned char md5[16])

@@ -78,8 +78,7 @@ static void make_id(char id[25])
 
 	if (getrandom(raw, sizeof(raw), 0) < 0)
 		memset(raw, 0xEE, sizeof(raw));
-	for (size_t i = 0; i < sizeof(raw); i++)
-		snprintf(id + 2 * i, 3, "%02X", raw[i]);
+	hex_upper(id, raw, sizeof(raw));
 }
 
 int request_init(struct request *r, const char *method, const char *target)

@@ -78,15 +78,31 @@ int base64_decode(struct buf *out, const char *text, size_t len)
 	return buf_error(out);
 }
 
-void hex_encode(struct buf *out, const void *data, size_t len)
+static void to_hex(const char digits[17], const void *data, size_t len,
+		   char *out)
 {
-	static const char digits[] = "0123456789abcdef";
 	const unsigned char *p = data;
 
 	for (size_t i = 0; i < len; i++) {
-		buf_addc(out, digits[p[i] >> 4]);
-		buf_addc(out, digits[p[i] & 15]);
+		*out++ = digits[p[i] >> 4];
+		*out++ = digits[p[i] & 15];
 	}
+}
+
+void hex_encode(struct buf *out, const void *data, size_t len)
+{
+	char *to = buf_reserve(out, 2 * len);
+
+	if (!to)
+		return;
+	to_hex("0123456789abcdef", data, len, to);
+	buf_commit(out, 2 * len);
+}
+
+void hex_upper(char *out, const void *data, size_t len)
+{
+	to_hex("0123456789ABCDEF", data, len, out);
+	out[2 * len] = '\0';
 }
 
 static int hex_value(char c)

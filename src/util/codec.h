@@ -21,6 +21,8 @@ void base64_encode(struct buf *out, const void *data, size_t len);
 int base64_decode(struct buf *out, const char *text, size_t len);
 /** Lower case. */
 void hex_encode(struct buf *out, const void *data, size_t len);
+/** Upper case: 2 * len digits and NUL. */
+void hex_upper(char *out, const void *data, size_t len);
 int hex_decode(struct buf *out, const char *text, size_t len);
 
 enum percent_set {

@@ -31,6 +31,8 @@ uint64_t crc64_combine(uint64_t crc_a, uint64_t crc_b, uint64_t len_b)
 	uint64_t power = x_to_8;
 	uint64_t shift = one;
 
+	if (!crc_a)
+		return crc_b; /* 0 times any power */
 	/* shift = x^(8 * len_b), by squaring. */
 	for (; len_b; len_b >>= 1) {
 		if (len_b & 1)

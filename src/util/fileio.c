@@ -182,12 +182,12 @@ static int make_one(const char *path, mode_t mode)
 int dir_make(const char *path, mode_t mode)
 {
 	AUTO_FREE char *copy = str_dup(path);
+	int rc = copy ? make_one(path, mode) : -ENOMEM;
 
-	if (!copy)
-		return -ENOMEM;
+	/* Its parents are mostly there. */
+	if (rc != -ENOENT)
+		return rc;
 	for (char *p = copy + 1; copy[0] && *p; p++) {
-		int rc;
-
 		if (*p != '/')
 			continue;
 		*p = '\0';
