@@ -25,7 +25,8 @@
 #include "util/fileio.h"
 #include "util/log.h"
 
-#define CONNECTION_MEMORY ((size_t)512 << 10)
+/* Headers, and a window of a body; the library zeroes it after each request. */
+#define CONNECTION_MEMORY ((size_t)128 << 10)
 #define CONNECTION_LIMIT 4000U
 #define BACKLOG 1024
 #define THREAD_STACK ((size_t)1 << 20)
