@@ -39,6 +39,7 @@ static void sink_release(struct sink *s)
 void exchange_release(struct exchange *x)
 {
 	sink_release(&x->sink);
+	object_put(x->object);
 	callback_free(x->callback);
 	form_free(x->form);
 	kvs_release(&x->reply.headers);

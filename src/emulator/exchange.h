@@ -91,6 +91,7 @@ struct exchange {
 	const struct operation *op; /* NULL: none was found */
 	enum auth_kind auth;
 	struct sink sink;
+	struct object *object; /* of an upload: what comes before the body */
 	struct reply reply;
 	bool is_decided; /* the reply is made; nothing more to do */
 	int64_t now_ms;  /* the emulator's clock at the start */

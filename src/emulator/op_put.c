@@ -23,7 +23,7 @@ int put_object_begin(struct exchange *x)
 	if (!rc)
 		rc = check_bucket(x);
 	if (!rc)
-		rc = properties_check(x);
+		rc = new_object(x, &x->object);
 	if (!rc)
 		rc = check_forbid_overwrite(x);
 	if (!rc)
@@ -33,15 +33,12 @@ int put_object_begin(struct exchange *x)
 
 int put_object_finish(struct exchange *x)
 {
-	AUTO(object_putp) struct object *o = NULL;
 	struct upload_body u;
-	int rc = new_object(x, &o);
+	int rc = take_upload(x, &u);
 
 	if (!rc)
-		rc = take_upload(x, &u);
-	if (!rc)
-		rc = store_upload(x, o, &u);
-	return rc < 0 ? rc : reply_upload(x, o);
+		rc = store_upload(x, x->object, &u);
+	return rc < 0 ? rc : reply_upload(x, x->object);
 }
 
 /* ---- AppendObject ---- */
@@ -53,7 +50,7 @@ int append_begin(struct exchange *x)
 	if (!rc)
 		rc = check_bucket(x);
 	if (!rc)
-		rc = properties_check(x);
+		rc = new_object(x, &x->object);
 	return rc < 0 ? rc : sink_to_blob(x, wants_md5(x));
 }
 
@@ -83,14 +80,10 @@ static int appended(struct exchange *x, const struct object *old,
 	struct body *both[2] = {old ? old->body : NULL, more};
 	unsigned char digest[16];
 	struct body *body;
-	int rc = 0;
 
-	if (old)
-		o = object_copy(old, NULL);
-	else
-		rc = new_object(x, &o);
-	if (rc < 0 || !o)
-		return rc < 0 ? rc : fail(x, OE_INTERNAL);
+	o = old ? object_copy(old, NULL) : object_get(x->object);
+	if (!o)
+		return fail(x, OE_INTERNAL);
 	body = old ? body_concat(both, 2) : body_get(more);
 	if (!body)
 		return fail(x, OE_INTERNAL);

@@ -265,10 +265,3 @@ int properties_read(struct exchange *x, struct object *o)
 		rc = properties_read_tags(x, o);
 	return rc;
 }
-
-int properties_check(struct exchange *x)
-{
-	AUTO(object_putp) struct object *scratch = object_new("scratch");
-
-	return scratch ? properties_read(x, scratch) : fail(x, OE_INTERNAL);
-}

@@ -9,8 +9,6 @@
 
 #include "emulator/exchange.h"
 
-/** Check all of them. @return 0 or DECIDED */
-int properties_check(struct exchange *x);
 /** Check and store all of them in o. @return 0 or DECIDED */
 int properties_read(struct exchange *x, struct object *o);
 /** Storage class, ACL and encryption alone, where the request has them. */
