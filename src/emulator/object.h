@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 #include "emulator/blob.h"
+#include "util/buf.h"
 #include "util/kv.h"
 
 enum object_type {
@@ -112,8 +113,9 @@ const char *object_storage_class(const struct object *o);
 bool storage_class_is_archive(const char *name);
 bool storage_class_is_known(const char *name);
 
-/** The JSON form on disk (free() it). NULL: no memory */
-char *object_to_json(const struct object *o);
+/** The JSON form on disk.
+ *  @return 0, -ENOMEM, -EMSGSIZE; -EILSEQ: a text is not UTF-8 */
+int object_to_json(const struct object *o, struct buf *out);
 /** @return 0, -EINVAL, -ENOMEM */
 int object_from_json(const char *text,
 		     struct blob *(*blob)(void *, const char *), void *arg,
@@ -121,7 +123,7 @@ int object_from_json(const char *text,
 
 /** The same for a body alone, as parts keep it. */
 struct json_t;
-struct json_t *body_to_json(const struct body *b);
+void body_to_json(const struct body *b, struct buf *out);
 int body_from_json(const struct json_t *j,
 		   struct blob *(*blob)(void *, const char *), void *arg,
 		   struct body **out);

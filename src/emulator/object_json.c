@@ -7,38 +7,101 @@
 
 #include "emulator/object.h"
 #include "util/buf.h"
+#include "util/codec.h"
 #include "util/strnum.h"
 
-/* Sums do not fit JSON's signed numbers: decimal text. */
-static json_t *json_u64(uint64_t v)
+/* ---- writing: each PUT does it, so there is no tree in between ---- */
+
+/* A string in quotes, as it is: the whole is checked for UTF-8. */
+static void add_text(struct buf *out, const char *text)
 {
-	return json_sprintf("%" PRIu64, v);
+	const char *plain = text;
+
+	buf_addc(out, '"');
+	for (const char *p = text; *p; p++) {
+		if ((unsigned char)*p >= ' ' && *p != '"' && *p != '\\')
+			continue;
+		buf_add(out, plain, (size_t)(p - plain));
+		buf_addf(out, "\\u%04x", (unsigned)*p);
+		plain = p + 1;
+	}
+	buf_adds(out, plain);
+	buf_addc(out, '"');
 }
+
+static void add_member(struct buf *out, const char *name, const char *value)
+{
+	add_text(out, name);
+	buf_addc(out, ':');
+	add_text(out, value);
+}
+
+/* One of those that may be missing. */
+static void add_optional(struct buf *out, const char *name, const char *value)
+{
+	if (!value || !*value)
+		return;
+	buf_addc(out, ',');
+	add_member(out, name, value);
+}
+
+static void add_pairs(struct buf *out, const char *name, const struct kvs *l)
+{
+	buf_addf(out, ",\"%s\":{", name);
+	for (size_t i = 0; i < l->count; i++) {
+		if (i)
+			buf_addc(out, ',');
+		add_member(out, l->items[i].name, l->items[i].value);
+	}
+	buf_addc(out, '}');
+}
+
+/* Sums do not fit JSON's signed numbers: decimal text. */
+void body_to_json(const struct body *b, struct buf *out)
+{
+	buf_addc(out, '[');
+	for (size_t i = 0; i < b->count; i++) {
+		const struct segment *s = &b->segs[i];
+
+		buf_addf(out,
+			 "%s{\"blob\":\"%s\",\"off\":\"%" PRIu64
+			 "\",\"len\":\"%" PRIu64 "\",\"crc\":\"%" PRIu64 "\"}",
+			 i ? "," : "", s->blob->name, s->off, s->len, s->crc);
+	}
+	buf_addc(out, ']');
+}
+
+int object_to_json(const struct object *o, struct buf *out)
+{
+	buf_addf(out,
+		 "{\"type\":%d,\"mtime\":%" PRId64 ",\"restored\":%" PRId64
+		 ",\"restored_until\":%" PRId64,
+		 (int)o->type, o->mtime_ms, o->restore_done_ms,
+		 o->restore_expiry_ms);
+	add_pairs(out, "headers", &o->headers);
+	add_pairs(out, "tags", &o->tags);
+	buf_adds(out, ",\"body\":");
+	body_to_json(o->body, out);
+	add_optional(out, "key", o->key);
+	add_optional(out, "etag", o->etag);
+	add_optional(out, "md5", o->content_md5);
+	add_optional(out, "version_id", o->version_id);
+	add_optional(out, "acl", o->acl);
+	add_optional(out, "storage_class", o->storage_class);
+	add_optional(out, "symlink", o->symlink_target);
+	buf_addc(out, '}');
+	if (buf_error(out) < 0)
+		return buf_error(out);
+	return utf8_is_valid(buf_str(out), out->len) ? 0 : -EILSEQ;
+}
+
+/* ---- reading ---- */
 
 static int get_u64(const json_t *j, const char *name, uint64_t *out)
 {
 	const char *text = json_string_value(json_object_get(j, name));
 
 	return text ? parse_u64(text, 0, UINT64_MAX, out) : -EINVAL;
-}
-
-json_t *body_to_json(const struct body *b)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; list && i < b->count; i++) {
-		const struct segment *s = &b->segs[i];
-		json_t *e =
-			json_pack("{s:s, s:o, s:o, s:o}", "blob", s->blob->name,
-				  "off", json_u64(s->off), "len",
-				  json_u64(s->len), "crc", json_u64(s->crc));
-
-		if (json_array_append_new(list, e) < 0) {
-			json_decref(list);
-			list = NULL;
-		}
-	}
-	return list;
 }
 
 static int segment_from_json(const json_t *j,
@@ -80,17 +143,6 @@ int body_from_json(const json_t *j, struct blob *(*blob)(void *, const char *),
 	return 0;
 }
 
-static json_t *pairs_to_json(const struct kvs *l)
-{
-	json_t *o = json_object();
-
-	for (size_t i = 0; o && i < l->count; i++)
-		json_object_set_new_nocheck(
-			o, l->items[i].name,
-			json_string_nocheck(l->items[i].value));
-	return o;
-}
-
 static int pairs_from_json(json_t *j, struct kvs *out)
 {
 	const char *name;
@@ -106,38 +158,6 @@ static int pairs_from_json(json_t *j, struct kvs *out)
 			return -ENOMEM;
 	}
 	return 0;
-}
-
-static void set_text(json_t *j, const char *name, const char *value)
-{
-	if (value && *value)
-		json_object_set_new_nocheck(j, name,
-					    json_string_nocheck(value));
-}
-
-char *object_to_json(const struct object *o)
-{
-	char *text;
-	json_t *j = json_pack(
-		"{s:i, s:I, s:I, s:I, s:o, s:o, s:o}", "type", (int)o->type,
-		"mtime", (json_int_t)o->mtime_ms, "restored",
-		(json_int_t)o->restore_done_ms, "restored_until",
-		(json_int_t)o->restore_expiry_ms, "headers",
-		pairs_to_json(&o->headers), "tags", pairs_to_json(&o->tags),
-		"body", body_to_json(o->body));
-
-	if (!j)
-		return NULL;
-	set_text(j, "key", o->key);
-	set_text(j, "etag", o->etag);
-	set_text(j, "md5", o->content_md5);
-	set_text(j, "version_id", o->version_id);
-	set_text(j, "acl", o->acl);
-	set_text(j, "storage_class", o->storage_class);
-	set_text(j, "symlink", o->symlink_target);
-	text = json_dumps(j, JSON_COMPACT);
-	json_decref(j);
-	return text;
 }
 
 static const char *get_text(const json_t *j, const char *name)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -122,13 +123,12 @@ int disk_write_object(const struct store *s, const char *bucket,
 		      const struct object *o)
 {
 	AUTO(buf_release) struct buf path = BUF_INIT;
-	AUTO_FREE char *text = object_to_json(o);
-	int rc;
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	int rc = object_to_json(o, &text);
 
-	if (!text)
-		return -ENOMEM;
-	rc = object_path(s, bucket, o->key, &path);
-	return rc < 0 ? rc : write_below(s, buf_str(&path), text);
+	if (!rc)
+		rc = object_path(s, bucket, o->key, &path);
+	return rc < 0 ? rc : write_below(s, buf_str(&path), buf_str(&text));
 }
 
 void disk_remove_object(const struct store *s, const char *bucket,
@@ -149,11 +149,10 @@ int disk_write_upload(const struct store *s, const char *bucket,
 {
 	AUTO_FREE char *path = str_printf(
 		"%s/buckets/%s/uploads/%s/upload.json", s->dir, bucket, u->id);
-	AUTO_FREE char *text = object_to_json(u->proto);
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	int rc = path ? object_to_json(u->proto, &text) : -ENOMEM;
 
-	if (!path || !text)
-		return -ENOMEM;
-	return write_below(s, path, text);
+	return rc < 0 ? rc : write_below(s, path, buf_str(&text));
 }
 
 int disk_write_part(const struct store *s, const char *bucket, const char *id,
@@ -161,17 +160,17 @@ int disk_write_part(const struct store *s, const char *bucket, const char *id,
 {
 	AUTO_FREE char *path = str_printf("%s/buckets/%s/uploads/%s/%u.part",
 					  s->dir, bucket, id, p->number);
-	AUTO_FREE char *text = NULL;
-	json_t *j = json_pack("{s:i, s:s, s:I, s:o}", "number", (int)p->number,
-			      "etag", p->etag, "mtime", (json_int_t)p->mtime_ms,
-			      "body", body_to_json(p->body));
+	AUTO(buf_release) struct buf text = BUF_INIT;
 
-	if (j)
-		text = json_dumps(j, JSON_COMPACT);
-	json_decref(j);
-	if (!path || !text)
+	buf_addf(&text,
+		 "{\"number\":%u,\"etag\":\"%s\",\"mtime\":%" PRId64
+		 ",\"body\":",
+		 p->number, p->etag, p->mtime_ms);
+	body_to_json(p->body, &text);
+	buf_addc(&text, '}');
+	if (!path || buf_error(&text) < 0)
 		return -ENOMEM;
-	return write_below(s, path, text);
+	return write_below(s, path, buf_str(&text));
 }
 
 void disk_remove_upload(const struct store *s, const char *bucket,

@@ -186,6 +186,34 @@ static void everything_survives_a_restart(void **state)
 	store_close(s);
 }
 
+static void any_utf8_text_survives_a_restart_no_other_is_taken(void **state)
+{
+	const char *odd =
+		"\"q\" \\ back\\\\ \x01\t\n\x1f\x7f / \xc3\xa9\xe2\x82\xac";
+	struct store *s = open_store(*state);
+	struct object *o = object_new(odd);
+
+	make_bucket(s, "b");
+	assert_int_equal(kvs_add(&o->headers, "x-oss-meta-a", odd), 0);
+	assert_int_equal(kvs_add(&o->headers, "x-oss-meta-b", ""), 0);
+	assert_int_equal(kvs_add(&o->tags, odd, odd), 0);
+	assert_int_equal(store_put(s, "b", o, false), 0);
+	o = object_new("latin");
+	assert_int_equal(kvs_add(&o->headers, "x-oss-meta-a", "\xe9"), 0);
+	assert_int_equal(store_put(s, "b", o, false), -EILSEQ);
+	object_put(o);
+	store_close(s);
+
+	s = open_store(*state);
+	assert_int_equal(store_get(s, "b", "latin", &o), -ENOENT);
+	assert_int_equal(store_get(s, "b", odd, &o), 0);
+	assert_string_equal(kvs_get(&o->headers, "x-oss-meta-a"), odd);
+	assert_string_equal(kvs_get(&o->headers, "x-oss-meta-b"), "");
+	assert_string_equal(kvs_get(&o->tags, odd), odd);
+	object_put(o);
+	store_close(s);
+}
+
 static void bytes_go_with_their_last_reader(void **state)
 {
 	struct store *s = open_store(*state);
@@ -306,6 +334,7 @@ int main(void)
 		cmocka_unit_test(index_agrees_with_a_model),
 		cmocka_unit_test(index_orders_by_bytes),
 		T(everything_survives_a_restart),
+		T(any_utf8_text_survives_a_restart_no_other_is_taken),
 		T(bytes_go_with_their_last_reader),
 		T(unknown_blobs_go_at_start_shared_ones_stay),
 		T(replace_wants_the_object_it_saw),
