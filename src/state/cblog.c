@@ -130,7 +130,7 @@ static int put_outcome(sqlite3 *sql, const struct cb_record *r,
 		sql,
 		"INSERT OR REPLACE INTO outcomes(key, attempt_id, etag, size,"
 		" modified_ms, version_id, state, next_try_ms, give_up_ms,"
-		" given_up) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)",
+		" given_up, is_moved) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,0)",
 		&st);
 
 	if (rc < 0)
@@ -288,7 +288,9 @@ static int forget(sqlite3 *sql, const char *key)
 static int set_key(sqlite3 *sql, const struct move *m)
 {
 	AUTO(sql_done) sqlite3_stmt *st = NULL;
-	int rc = sql_get(sql, "UPDATE outcomes SET key=?2 WHERE key=?1", &st);
+	int rc = sql_get(sql,
+			 "UPDATE outcomes SET key=?2, is_moved=1 WHERE key=?1",
+			 &st);
 
 	if (rc < 0)
 		return rc;
@@ -411,7 +413,7 @@ int cblog_totals(struct db *db, struct cblog_totals *out)
 struct prune {
 	int64_t older_than_ms;
 	uint64_t keep_count;
-	long long first, last; /* ids that there are */
+	long long first, last; /* ids that there are; the last one stays */
 	long long keep_from;   /* below: too many */
 	long long at;          /* looked at so far */
 	int gone;
@@ -444,17 +446,23 @@ static int run_prune_step(sqlite3 *sql, void *arg)
 {
 	AUTO(sql_done) sqlite3_stmt *st = NULL;
 	struct prune *p = arg;
+	long long end = p->at + PRUNE_STEP;
+	long long before = end < p->last ? end : p->last;
 	int rc = sql_get(sql,
-			 "DELETE FROM attempts WHERE id BETWEEN ?1 AND ?2"
+			 "DELETE FROM attempts WHERE id >= ?1 AND id < ?2"
 			 " AND (time_ms < ?3 OR id < ?4)"
 			 " AND NOT EXISTS(SELECT 1 FROM outcomes o"
-			 "  WHERE o.attempt_id = attempts.id)",
+			 "  WHERE o.key = attempts.key"
+			 "  AND o.attempt_id = attempts.id)"
+			 " AND NOT EXISTS(SELECT 1 FROM outcomes o"
+			 "  WHERE o.is_moved = 1"
+			 "  AND o.attempt_id = attempts.id)",
 			 &st);
 
 	if (rc < 0)
 		return rc;
 	sqlite3_bind_int64(st, 1, p->at);
-	sqlite3_bind_int64(st, 2, p->at + PRUNE_STEP - 1);
+	sqlite3_bind_int64(st, 2, before);
 	sqlite3_bind_int64(st, 3, p->older_than_ms);
 	sqlite3_bind_int64(st, 4, p->keep_from);
 	rc = sql_run(st);
@@ -464,14 +472,15 @@ static int run_prune_step(sqlite3 *sql, void *arg)
 	return sql_exec(sql, "PRAGMA incremental_vacuum(256)");
 }
 
-/* In steps, so that nobody's close() waits for a long one. */
+/* In steps, so that nobody's close() waits for a long one.  The newest attempt
+   stays: the next one gets the id behind it, so none is used twice. */
 int cblog_prune(struct db *db, int64_t older_than_ms, uint64_t keep_count)
 {
 	struct prune p = {.older_than_ms = older_than_ms,
 			  .keep_count = keep_count};
 	int rc = db_read(db, run_prune_range, &p);
 
-	for (p.at = p.first; rc == 0 && p.at <= p.last; p.at += PRUNE_STEP)
+	for (p.at = p.first; rc == 0 && p.at < p.last; p.at += PRUNE_STEP)
 		rc = db_write(db, run_prune_step, &p, DB_WAIT);
 	return rc < 0 ? rc : p.gone;
 }

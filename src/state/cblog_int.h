@@ -17,6 +17,12 @@
 	" o.key, o.etag, o.size, o.modified_ms, o.version_id,"                 \
 	" o.next_try_ms, o.give_up_ms, o.given_up "
 
+/** Each attempt with the outcome that it is, under whatever key. */
+#define CBLOG_ATTEMPTS                                                         \
+	" attempts a LEFT JOIN outcomes o ON o.attempt_id = a.id"              \
+	" AND o.key = ifnull((SELECT m.key FROM outcomes m"                    \
+	"  WHERE m.is_moved = 1 AND m.attempt_id = a.id), a.key) "
+
 /**
  * Read such a row. *r is empty before.
  * @param is_present  key and version are the outcome's

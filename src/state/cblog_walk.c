@@ -191,9 +191,8 @@ static int run_history(sqlite3 *sql, void *arg)
 	struct history *h = arg;
 	/* The outcome may have come here by a rename. */
 	int rc = sql_get(sql,
-			 "SELECT" CBLOG_COLUMNS "FROM attempts a"
-			 " LEFT JOIN outcomes o ON o.attempt_id = a.id"
-			 " WHERE a.id IN (SELECT id FROM attempts WHERE key=?1"
+			 "SELECT" CBLOG_COLUMNS "FROM" CBLOG_ATTEMPTS
+			 "WHERE a.id IN (SELECT id FROM attempts WHERE key=?1"
 			 "  UNION SELECT attempt_id FROM outcomes WHERE key=?1)"
 			 " ORDER BY a.id DESC LIMIT ?2",
 			 &st);
@@ -364,9 +363,8 @@ static int fetch(sqlite3 *view, int64_t id, bool is_present,
 {
 	AUTO(sql_done) sqlite3_stmt *st = NULL;
 	int rc = sql_get(view,
-			 "SELECT" CBLOG_COLUMNS "FROM attempts a"
-			 " LEFT JOIN outcomes o ON o.attempt_id = a.id"
-			 " WHERE a.id=?1",
+			 "SELECT" CBLOG_COLUMNS "FROM" CBLOG_ATTEMPTS
+			 "WHERE a.id=?1",
 			 &st);
 
 	if (rc < 0)

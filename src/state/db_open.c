@@ -65,18 +65,22 @@ static int connect_to(const char *path, int flags, const char *pragmas,
 
 int db_open_reader(const char *path, sqlite3 **out)
 {
+	AUTO(auto_close_connection) sqlite3 *sql = NULL;
 	int rc;
 
 	if (access(path, R_OK) < 0)
 		return -errno;
 	rc = connect_to(path, SQLITE_OPEN_READONLY,
-			"PRAGMA query_only=1; PRAGMA cache_size=-256;"
-			"PRAGMA temp_store=MEMORY",
-			out);
+			"PRAGMA cache_size=-256; PRAGMA temp_store=MEMORY",
+			&sql);
 	if (rc == 0)
-		sqlite3_db_config(*out, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
-				  (int *)NULL);
-	return rc;
+		rc = schema_show_as_newest(sql);
+	if (rc < 0)
+		return rc;
+	sqlite3_db_config(sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
+			  (int *)NULL);
+	*out = take_ptr(sql);
+	return 0;
 }
 
 int db_check_version(sqlite3 *sql, const char *path, int *version, char **why)

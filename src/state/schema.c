@@ -95,11 +95,38 @@ static const char version_3[] =
 	" id INTEGER PRIMARY KEY, delivery_id TEXT NOT NULL UNIQUE,"
 	" bytes BLOB NOT NULL);";
 
-/* What is written with each close is not indexed for those few that failed. */
+/* Each close writes an attempt and an outcome: what is indexed of them costs it
+   a page.  So the indexes of outcomes have those rows alone that are looked for,
+   the few that failed and the few whose object was renamed; nobody asks for times
+   (who wants what is young reads from the end); and the newest attempt is never
+   deleted (cblog_prune()), so no id need be written down. */
 static const char version_4[] =
 	"DROP INDEX outcomes_state;"
 	"CREATE INDEX outcomes_failed ON outcomes(given_up, next_try_ms)"
-	" WHERE state = 'failed';";
+	" WHERE state = 'failed';"
+
+	/* 1: perhaps not under the key of its attempt. */
+	"ALTER TABLE outcomes ADD COLUMN is_moved INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE outcomes SET is_moved = 1 WHERE NOT EXISTS(SELECT 1"
+	" FROM attempts a INDEXED BY attempts_key"
+	" WHERE a.key = outcomes.key AND a.id = attempt_id);"
+	"DROP INDEX outcomes_attempt;"
+	"CREATE INDEX outcomes_moved ON outcomes(attempt_id)"
+	" WHERE is_moved = 1;"
+
+	"DROP INDEX attempts_time;"
+
+	/* The rows stay as they are (sqlite.org/lang_altertable.html, 7). */
+	"PRAGMA writable_schema = ON;"
+	"UPDATE sqlite_schema SET sql = replace(sql, ' AUTOINCREMENT', '')"
+	" WHERE name = 'attempts';"
+	"PRAGMA writable_schema = RESET;"
+	"DELETE FROM sqlite_sequence WHERE name = 'attempts';";
+
+/* For those who read an older one. */
+static const char views_before_4[] =
+	"CREATE TEMP VIEW outcomes AS SELECT *, 1 AS is_moved"
+	" FROM main.outcomes;";
 
 const char *const schema_steps[] = {version_1, version_2, version_3, version_4};
 const size_t schema_step_count = ARRAY_LEN(schema_steps);
@@ -151,4 +178,12 @@ int schema_migrate(sqlite3 *sql, const char *const *steps, size_t count)
 			return rc;
 	}
 	return 0;
+}
+
+int schema_show_as_newest(sqlite3 *sql)
+{
+	int version = 0;
+	int rc = schema_version(sql, &version);
+
+	return rc < 0 || version >= 4 ? rc : sql_exec(sql, views_before_4);
 }

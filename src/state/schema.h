@@ -24,5 +24,8 @@ int schema_version(sqlite3 *sql, int *out);
  * @return 0; -EPROTO: its version is above `count`; -errno
  */
 int schema_migrate(sqlite3 *sql, const char *const *steps, size_t count);
+/** For a connection that must not migrate (ackctl is newer than the daemon):
+ *  the tables of an older version are seen as this program's. @return 0 or -errno */
+int schema_show_as_newest(sqlite3 *sql);
 
 #endif

@@ -283,6 +283,43 @@ static void outcome_follows_a_rename_and_the_log_does_not(void **state)
 	cb_records_free(list, n);
 }
 
+/* What the newest attempt that a name has had is an outcome of. */
+static void assert_retry_of(struct log_fix *f, const char *key,
+			    int64_t next_try_ms)
+{
+	struct cb_record *list = NULL;
+	size_t n = 0;
+
+	assert_int_equal(cblog_history(f->db, key, 1, &list, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(list[0].next_try_ms, next_try_ms);
+	cb_records_free(list, n);
+}
+
+static void attempts_know_their_outcome_under_any_name(void **state)
+{
+	struct log_fix *f = *state;
+
+	add(f, "a", CALLBACK_FAILED);
+	assert_int_equal(cblog_move(f->db, "a", "b", NULL), 0);
+	add(f, "a", CALLBACK_FAILED);
+	assert_int_equal(cblog_set_retry(f->db, "a", 11, false), 0);
+	assert_int_equal(cblog_set_retry(f->db, "b", 12, false), 0);
+	assert_retry_of(f, "a", 11);
+	assert_retry_of(f, "b", 12);
+	/* Round by a third name: each under the other's. */
+	assert_int_equal(cblog_move(f->db, "a", "c", NULL), 0);
+	assert_int_equal(cblog_move(f->db, "b", "a", NULL), 0);
+	assert_int_equal(cblog_move(f->db, "c", "b", NULL), 0);
+	assert_retry_of(f, "b", 11);
+	/* Both attempts are of "a", the second one is "b" now. */
+	assert_retry_of(f, "a", 11);
+	add(f, "b", CALLBACK_OK);
+	assert_retry_of(f, "b", 0);
+	assert_retry_of(f, "a", 0);
+	assert_int_equal(cblog_prune(f->db, 5000, 0), 1);
+}
+
 static void copy_onto_itself_moves_the_version(void **state)
 {
 	struct log_fix *f = *state;
@@ -493,6 +530,127 @@ static void retention_keeps_present_outcomes(void **state)
 	assert_int_equal(cblog_prune(f->db, 5000, 1), 0);
 }
 
+static void retention_keeps_outcomes_of_renamed_objects(void **state)
+{
+	struct log_fix *f = *state;
+	struct object_id id = make_id("abc", 3, 5000);
+	AUTO(cb_record_release) struct cb_record got = {0};
+	AUTO(cb_record_release) struct cb_record back = {0};
+
+	add(f, "a", CALLBACK_OK);
+	add(f, "b", CALLBACK_OK);
+	add(f, "last", CALLBACK_OK);
+	assert_int_equal(cblog_move(f->db, "a", "there", NULL), 0);
+	assert_int_equal(cblog_move(f->db, "b", "there and back", NULL), 0);
+	assert_int_equal(cblog_move(f->db, "there and back", "b", NULL), 0);
+	assert_int_equal(cblog_prune(f->db, 5000, 1), 0);
+	assert_int_equal(cblog_outcome(f->db, "there", &id, &got), 0);
+	assert_int_equal(cblog_outcome(f->db, "b", &id, &back), 0);
+}
+
+static int note_id(void *arg, const struct cb_record *r)
+{
+	*(int64_t *)arg = r->id;
+	return 0;
+}
+
+/* `ackctl log --follow` goes on behind the id that it has seen. */
+static void retention_gives_no_id_twice(void **state)
+{
+	static const struct cblog_filter all = {.state = -1};
+	struct log_fix *f = *state;
+	int64_t seen = 0, last = 0;
+
+	for (int i = 0; i < 3; i++)
+		add(f, "k", CALLBACK_OK);
+	assert_int_equal(cblog_move(f->db, "k", NULL, NULL), 0);
+	assert_int_equal(cblog_walk(f->db, &all, note_id, &seen), 0);
+	assert_int_equal(cblog_prune(f->db, 5000, 0), 2);
+	assert_int_equal(cblog_prune(f->db, 5000, 1), 0);
+	reopen(f);
+	add(f, "k", CALLBACK_OK);
+	assert_int_equal(cblog_walk(f->db, &all, note_id, &last), 0);
+	assert_true(last > seen);
+}
+
+/* Times do not always grow: the clock was set back, or was wrong for a while. */
+static void retention_by_age_looks_at_each_time(void **state)
+{
+	static const int64_t times[] = {1000, 9000, 2000, 8000, 0, 3000, 7000};
+	static const struct cblog_filter all = {.state = -1};
+	struct log_fix *f = *state;
+	struct walk w = {.keys = BUF_INIT};
+
+	for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+		AUTO_FREE char *key = str_printf("%d", (int)times[i]);
+		AUTO(cb_record_release)
+		struct cb_record r = make_record(key, CALLBACK_OK);
+
+		r.time_ms = times[i];
+		assert_int_equal(cblog_add(f->db, &r, DB_WAIT), 0);
+		assert_int_equal(cblog_move(f->db, key, NULL, NULL), 0);
+	}
+	assert_int_equal(cblog_prune(f->db, 5000, 0), 4);
+	assert_int_equal(cblog_walk(f->db, &all, note, &w), 0);
+	assert_string_equal(buf_str(&w.keys), "9000 8000 7000 ");
+	buf_release(&w.keys);
+}
+
+/* -- what it costs ------------------------------------------------------------- */
+
+static off_t wal_size(const struct log_fix *f)
+{
+	AUTO_FREE char *wal = test_path(f->dir, "journal.db-wal");
+	struct stat st;
+
+	assert_int_equal(stat(wal, &st), 0);
+	return st.st_size;
+}
+
+/* The attempt, its key, the outcome: each close() waits for this. */
+static void an_outcome_is_three_pages(void **state)
+{
+	enum { FRAME = 4096 + 24 };
+	struct log_fix *f = *state;
+	off_t before;
+
+	add(f, "a", CALLBACK_OK);
+	add(f, "b", CALLBACK_OK);
+	before = wal_size(f);
+	add(f, "c", CALLBACK_OK);
+	assert_int_equal(wal_size(f) - before, 3 * FRAME);
+}
+
+static int count_scanned(sqlite3 *sql, void *arg)
+{
+	int *rows = arg;
+	sqlite3_stmt *st = NULL;
+
+	while ((st = sqlite3_next_stmt(sql, st)))
+		*rows += sqlite3_stmt_status(
+			st, SQLITE_STMTSTATUS_FULLSCAN_STEP, 0);
+	return 0;
+}
+
+static void one_key_is_found_without_walking_the_log(void **state)
+{
+	struct log_fix *f = *state;
+	struct object_id id = make_id("abc", 3, 5000);
+	AUTO(cb_record_release) struct cb_record got = {0};
+	int rows = 0;
+
+	for (int i = 0; i < 20; i++)
+		add(f, i % 2 ? "a" : "b", CALLBACK_FAILED);
+	assert_int_equal(cblog_move(f->db, "b", "c", &id), 0);
+	assert_int_equal(cblog_set_retry(f->db, "c", 7, false), 0);
+	assert_int_equal(cblog_outcome(f->db, "c", &id, &got), 0);
+	assert_retry_of(f, "c", 7);
+	assert_int_equal(db_read(f->db, count_scanned, &rows), 0);
+	assert_int_equal(cblog_prune(f->db, 0, 4), 16);
+	assert_int_equal(db_write(f->db, count_scanned, &rows, DB_WAIT), 0);
+	assert_int_equal(rows, 0);
+}
+
 /* -- the other process --------------------------------------------------------- */
 
 static void log_is_readable_beside_the_daemon_and_without(void **state)
@@ -528,6 +686,7 @@ int main(void)
 		T(overwritten_object_has_no_outcome),
 		T(latest_attempt_is_the_outcome),
 		T(outcome_follows_a_rename_and_the_log_does_not),
+		T(attempts_know_their_outcome_under_any_name),
 		T(copy_onto_itself_moves_the_version),
 		T(deleted_object_is_forgotten_but_its_log_stays),
 		T(filters_choose_records),
@@ -536,6 +695,11 @@ int main(void)
 		T(slow_walker_does_not_make_the_journal_grow),
 		T(totals_count_present_outcomes),
 		T(retention_keeps_present_outcomes),
+		T(retention_keeps_outcomes_of_renamed_objects),
+		T(retention_gives_no_id_twice),
+		T(retention_by_age_looks_at_each_time),
+		T(an_outcome_is_three_pages),
+		T(one_key_is_found_without_walking_the_log),
 		T(log_is_readable_beside_the_daemon_and_without),
 	};
 
