@@ -75,6 +75,9 @@ void file_note_closing(struct fs *fs, uint64_t ino);
 void file_flush(struct handle *h, const struct caller *who,
 		struct fs_done done);
 void file_release(struct handle *h);
+/** The name of who writes, for a handle whose FLUSH does not ask for it.
+ *  @param tid  a thread of its that waits for us */
+void file_note_writer(struct handle *h, pid_t tid);
 /** Without a RELEASE from the kernel, which has never heard of the handle.
  *  @param killed  its opener has been killed meanwhile */
 void file_release_unasked(struct handle *h, bool killed);

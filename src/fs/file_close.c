@@ -380,6 +380,17 @@ static bool flush_final(struct file *f, const struct process *who,
 	return true;
 }
 
+void file_note_writer(struct handle *h, pid_t tid)
+{
+	struct file *f = h->file;
+	char name[sizeof(f->process)];
+
+	process_name(tid, name, sizeof(name));
+	lock_acquire(&f->lock);
+	memcpy(f->process, name, sizeof(name));
+	lock_release(&f->lock);
+}
+
 static bool flush_decide(struct handle *h, const struct caller *who,
 			 struct fs_done done, int *rc)
 {
@@ -391,6 +402,8 @@ static bool flush_decide(struct handle *h, const struct caller *who,
 	verdict = closer_judge(f->fs->d.closer, who->tid, h->opener,
 			       f->node->ino, &p);
 	lock_acquire(&f->lock);
+	if (p.tgid == f->pid)
+		memcpy(f->process, p.name, sizeof(f->process));
 	switch (verdict) {
 	case CLOSE_KILLED:
 	case CLOSE_ABORTED:
@@ -419,17 +432,20 @@ static bool flush_decide(struct handle *h, const struct caller *who,
 void file_flush(struct handle *h, const struct caller *who, struct fs_done done)
 {
 	struct file *f = h->file;
-	bool needed, answered = false;
+	bool needed, unnamed, answered = false;
 	int rc = 0;
 
 	lock_acquire(&f->lock);
 	needed = h->writable && f->change != CHANGE_NONE && !f->unlinked;
+	unnamed = h->writable && !f->process[0];
 	lock_release(&f->lock);
 	lock_acquire(&f->fs->tree.lock);
 	file_ref_locked(f);
 	lock_release(&f->fs->tree.lock);
 	if (needed)
 		answered = flush_decide(h, who, done, &rc);
+	else if (unnamed) /* it may have mapped the file */
+		file_note_writer(h, who->tid);
 	file_closing_done(f);
 	if (!answered)
 		done.fn(done.arg, rc);

@@ -72,7 +72,7 @@ struct file {
 	bool unlinked;
 	uint32_t uid, gid; /* of whoever opened or truncated it last */
 	pid_t pid;
-	char process[64];
+	char process[64]; /* its name, as of its last FLUSH */
 	timer_id hold;
 	struct hold_shot
 		*hold_shot; /* the timer's; ours when it is cancelled */

@@ -13,7 +13,7 @@ static void note_opener_locked(struct file *f, struct handle *h,
 			       const struct caller *who) ACK_REQUIRES(f->lock)
 {
 	h->opener = f->pid = process_group_of(who->tid);
-	process_name(who->tid, f->process, sizeof(f->process));
+	f->process[0] = '\0'; /* its FLUSH says it */
 	f->uid = who->uid;
 	f->gid = who->gid;
 	f->killed = false;

@@ -85,8 +85,7 @@ void file_show_stored(struct file *f)
 
 enum release_action { RELEASE_NOTHING, RELEASE_UPLOAD, RELEASE_SHOW_STORED };
 
-static enum release_action release_locked(struct file *f, bool temporary)
-	ACK_REQUIRES(f->lock)
+static enum release_action release_locked(struct file *f) ACK_REQUIRES(f->lock)
 {
 	bool dead = f->killed && !f->promised;
 	int rc = 0;
@@ -107,7 +106,7 @@ static enum release_action release_locked(struct file *f, bool temporary)
 		make_incomplete_locked(f, "its writer was killed or hung up");
 		return RELEASE_SHOW_STORED;
 	}
-	if (temporary)
+	if (file_is_temporary(f))
 		rc = file_hold_locked(f, NULL, true);
 	else if (f->change == CHANGE_CREATED)
 		rc = file_hold_locked(f, NULL, false);
@@ -129,14 +128,13 @@ static void last_close_locked(struct file *f) ACK_REQUIRES(f->lock)
 static void release(struct file *f, struct handle *h)
 {
 	enum release_action action = RELEASE_NOTHING;
-	bool last, last_writer, temporary;
+	bool last, last_writer;
 
-	temporary = file_is_temporary(f);
 	lock_acquire(&f->lock);
 	/* Of two that are released at once, one must find itself the last. */
 	handle_leave(h, &last, &last_writer);
 	if (last_writer)
-		action = release_locked(f, temporary);
+		action = release_locked(f);
 	if (last)
 		last_close_locked(f);
 	lock_release(&f->lock);

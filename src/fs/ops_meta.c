@@ -191,8 +191,10 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
 	}
 	rc = file_create(ops_fs(req), parent, name, O_WRONLY | O_EXCL, mode,
 			 &who, &h, &attr);
-	if (rc == 0)
+	if (rc == 0) {
+		file_note_writer(h, who.tid);
 		file_release_unasked(h, false);
+	}
 	reply_entry(req, rc, &attr);
 }
 

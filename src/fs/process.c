@@ -57,17 +57,28 @@ static bool proc_value(const char *text, const char *label, char *out,
 	return false;
 }
 
+static pid_t group_of_thread(pid_t tid)
+{
+	char path[48], text[4096], value[64];
+	uint64_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+	if (proc_read(AT_FDCWD, path, text, sizeof(text)) < 0 ||
+	    !proc_value(text, "Tgid:", value, sizeof(value)) ||
+	    parse_u64(value, 1, INT32_MAX, &n) < 0)
+		return 0;
+	return (pid_t)n;
+}
+
 pid_t process_group_of(pid_t tid)
 {
-	struct process p;
-
 	if (tid <= 0)
 		return 0;
 	/* A signal that is none, for a thread that leads its process; whether we
 	   may send it says nothing. */
 	if (tgkill(tid, tid, 0) == 0 || errno == EPERM)
 		return tid;
-	return process_read(tid, &p) == 0 ? p.tgid : 0;
+	return group_of_thread(tid);
 }
 
 void process_name(pid_t tid, char *out, size_t size)
@@ -79,28 +90,32 @@ void process_name(pid_t tid, char *out, size_t size)
 	out[strcspn(out, "\n")] = '\0';
 }
 
+/* The nth number, from 0, of a line of them. @return whether it is 0 */
+static bool is_zero(const char *line, int n)
+{
+	while (n-- > 0) {
+		line += strcspn(line, " ");
+		line += strspn(line, " ");
+	}
+	return *line == '0';
+}
+
 int process_read(pid_t tid, struct process *out)
 {
-	char path[48], text[4096], value[64];
-	uint64_t n = 0;
-	int rc;
+	char path[48], text[128];
 
 	memset(out, 0, sizeof(*out));
-	if (tid <= 0)
+	out->tgid = process_group_of(tid);
+	snprintf(path, sizeof(path), "/proc/%d/statm", (int)tid);
+	if (!out->tgid || proc_read(AT_FDCWD, path, text, sizeof(text)) < 0) {
+		out->tgid = 0;
 		return -ESRCH;
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
-	rc = proc_read(AT_FDCWD, path, text, sizeof(text));
-	if (rc < 0)
-		return -ESRCH;
-	if (!proc_value(text, "Tgid:", value, sizeof(value)) ||
-	    parse_u64(value, 1, INT32_MAX, &n) < 0)
-		return -ESRCH;
-	out->tgid = (pid_t)n;
-	proc_value(text, "Name:", out->name, sizeof(out->name));
-	out->exiting = !proc_value(text, "VmSize:", value, sizeof(value));
-	/* Inside execve the old image is gone and the new one has no text. */
-	out->in_exec = proc_value(text, "VmExe:", value, sizeof(value)) &&
-		       value[0] == '0';
+	}
+	process_name(tid, out->name, sizeof(out->name));
+	/* "size resident shared text ...".  Inside execve the old image is gone
+	   and the new one has no text. */
+	out->exiting = is_zero(text, 0);
+	out->in_exec = is_zero(text, 3);
 	return 0;
 }
 

@@ -22,7 +22,7 @@ struct process {
 	char name[64];
 };
 
-/** From /proc/TID/status alone: safe at any time. @return 0, -ESRCH */
+/** @return 0; -ESRCH: out is empty then */
 int process_read(pid_t tid, struct process *out);
 /** The process that a thread belongs to. @return 0: it cannot be seen */
 pid_t process_group_of(pid_t tid);

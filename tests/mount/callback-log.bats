@@ -51,6 +51,39 @@ failed_and_answered() {
 	[ "$(ctl log --state nonsense "$MNT" 2>&1 >/dev/null || echo $?)" != 0 ]
 }
 
+wrote() { [[ $(ctl log --json -n 1 "$2" | jq -r .process) = $1* ]]; } # NAME PATH
+
+@test "log: the process that wrote it, whichever request ended it" {
+	# Opened by a shell that then becomes the writer.
+	bash -c 'exec cat >"$1"' - "$D/exec.dat" <<<x
+	wait_for wrote cat "$D/exec.dat"
+	# RELEASE comes from nobody.
+	bash -c '(echo a; exec cat) >"$1"' - "$D/shell.dat" <<<x
+	wait_for wrote '[bc]' "$D/shell.dat"
+	python3 - "$D/mapped.dat" <<-'PY'
+		import mmap, os, sys
+		fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+		os.ftruncate(fd, 4)
+		m = mmap.mmap(fd, 4)
+		os.close(fd)
+		m[:] = b"data"
+		m.close()
+	PY
+	wait_for wrote python3 "$D/mapped.dat"
+	echo x >"$D/rewritten.dat"
+	python3 - "$D/rewritten.dat" <<-'PY'
+		import mmap, os, sys
+		fd = os.open(sys.argv[1], os.O_RDWR)
+		m = mmap.mmap(fd, 2)
+		os.close(fd)
+		m[:] = b"z\n"
+		m.close()
+	PY
+	wait_for wrote python3 "$D/rewritten.dat"
+	python3 -c 'import os, sys; os.mknod(sys.argv[1])' "$D/node.dat"
+	wait_for wrote python3 "$D/node.dat"
+}
+
 attempts() { ctl log --json "$1" | jq -r .attempt | xargs; } # PATH
 
 # The record as it will be in two days.
