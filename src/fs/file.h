@@ -41,6 +41,13 @@ int file_create(struct fs *fs, uint64_t parent, const char *name, int flags,
 		uint32_t mode, const struct caller *who, struct handle **out,
 		struct fs_attr *attr);
 
+/**
+ * Shall the kernel hand over what this descriptor writes without a copy in its
+ * page cache (FOPEN_DIRECT_IO)?  Nobody can read or map through it, and the next
+ * open finds another version: the copy would serve nobody.
+ */
+bool file_writes_past_cache(const struct handle *h);
+
 /** At most 1 MiB. Local bytes come copied into `local` (len bytes), others as a
  *  view. */
 struct file_read {

@@ -97,7 +97,7 @@ static inline bool file_is_untouched(const struct file *f)
 struct handle {
 	struct file *file;
 	struct handle *prev, *next; /* of file->opens */
-	bool writable;
+	bool writable, write_only;
 	pid_t opener;                /* tgid; 0: not known */
 	struct read_source *sources; /* the newest first; the file's lock */
 };

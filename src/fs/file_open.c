@@ -29,6 +29,7 @@ static struct handle *handle_new(struct file *f, int flags)
 	h->file = f;
 	/* Who creates a file for reading alone (flock) makes one all the same. */
 	h->writable = (flags & O_ACCMODE) != O_RDONLY || (flags & O_CREAT);
+	h->write_only = (flags & O_ACCMODE) == O_WRONLY;
 	lock_acquire(&fs->tree.lock);
 	file_ref_locked(f);
 	DL_APPEND(f->opens, h);
@@ -96,6 +97,11 @@ static bool same_version_as_last_open(struct fs *fs, struct node *n)
 	n->opens_etag = hash;
 	lock_release(&fs->tree.lock);
 	return same;
+}
+
+bool file_writes_past_cache(const struct handle *h)
+{
+	return h->write_only && atomic_load(&h->file->fs->cache_is_coherent);
 }
 
 /* What was written before is void. */

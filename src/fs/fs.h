@@ -83,6 +83,8 @@ struct fs {
 	void (*invalidate_name)(void *arg, uint64_t parent, const char *name);
 	void *notify_arg;
 	_Atomic bool draining; /* no new opens for writing */
+	/* The kernel drops its pages of what is written past them. */
+	_Atomic bool cache_is_coherent;
 	_Atomic uint64_t incomplete_seen;
 	_Atomic int64_t away_until_ms; /* away.c */
 	struct file *files;            /* open or staged; the tree's lock */

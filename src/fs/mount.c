@@ -48,6 +48,10 @@ struct mount {
 	pthread_t notifier;
 };
 
+/* The first minor version of the protocol, 7.39 of Linux 6.6, whose kernels drop
+   the pages of a file that is written with FOPEN_DIRECT_IO. */
+enum { DIRECT_WRITE_INVALIDATES = 39 };
+
 /* The largest WRITE that, with its header, fits into a pipe: libfuse copies
    larger ones.  Pipes over pipe-max-size (1 MiB) are for the privileged. */
 static unsigned write_size(void)
@@ -67,9 +71,11 @@ static unsigned write_size(void)
 
 static void init(void *userdata, struct fuse_conn_info *conn)
 {
-	const struct fs *fs = userdata;
+	struct fs *fs = userdata;
 	const struct mount *m = fs->notify_arg;
 
+	atomic_store(&fs->cache_is_coherent,
+		     conn->proto_minor >= DIRECT_WRITE_INVALIDATES);
 	conn->max_write = m->max_write;
 	conn->max_readahead = MAX_IO;
 	conn->max_background = MAX_BACKGROUND;

@@ -24,6 +24,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	fi->fh = (uintptr_t)h;
 	fi->keep_cache = keep_cache;
+	fi->direct_io = file_writes_past_cache(h);
 	if (fuse_reply_open(req, fi) == -ENOENT)
 		file_release_unasked(h, true); /* the opener is gone */
 }
@@ -44,6 +45,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 		return;
 	}
 	fi->fh = (uintptr_t)h;
+	fi->direct_io = file_writes_past_cache(h);
 	ops_entry(&attr, &e);
 	if (fuse_reply_create(req, &e, fi) == -ENOENT) {
 		file_release_unasked(h, true);

@@ -279,6 +279,46 @@ like_local() {
 	PY
 }
 
+# Writers that never read go past the page cache where the kernel can (Linux 6.6).
+@test "who reads or maps a file sees at once what a write-only descriptor writes" {
+	head -c 300000 /dev/urandom >in
+	cp in "$D/f"
+	python3 - "$D/f" in <<-'PY'
+		import mmap, os, sys
+		f, want = sys.argv[1], bytearray(open(sys.argv[2], "rb").read())
+		r = os.open(f, os.O_RDONLY)
+		m = mmap.mmap(r, len(want), prot=mmap.PROT_READ)
+		rw = os.open(f, os.O_RDWR)
+		mw = mmap.mmap(rw, len(want))
+		w = os.open(f, os.O_WRONLY)
+		a = os.open(f, os.O_WRONLY | os.O_APPEND)
+		assert os.pread(r, len(want), 0) == want and m[:] == want
+		for i, at in enumerate([0, 1, 4095, 4096, 70001, 131071, 299990]):
+		    piece = bytes([i + 1]) * (i * 1000 + 10 if at < 290000 else 10)
+		    mw[at & ~4095] = want[at & ~4095] = 109  # a dirty page of another's
+		    assert os.pwrite(w, piece, at) == len(piece)
+		    want[at:at + len(piece)] = piece
+		    assert m[:] == want, "mapped, %d" % at
+		    assert os.pread(r, len(want), 0) == want, "read, %d" % at
+		for i in range(50):
+		    piece = bytes([i]) * (i * 97)
+		    assert os.write(a, piece) == len(piece)
+		    want += piece
+		    assert os.pread(r, 1 << 20, 0) == want, "appended, %d" % i
+		src = os.open(sys.argv[2], os.O_RDONLY)
+		at, left = len(want), 200000
+		os.lseek(w, at, os.SEEK_SET)
+		while left:
+		    left -= os.sendfile(w, src, 200000 - left, left)
+		want += open(sys.argv[2], "rb").read(200000)
+		assert os.pread(r, 1 << 20, 0) == want, "sendfile"
+		open("want", "wb").write(want)
+	PY
+	same "$D/f" want
+	oss_get "$(key_of "$D/f")" got
+	same got want
+}
+
 @test "permissions are enforced for others" {
 	[ "$(id -u)" = 0 ] || skip "needs root, to be somebody else"
 	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$W" || true
