@@ -20,7 +20,7 @@ static const char *const rows[] = {
 	"INSERT INTO meta VALUES('boot', 'x');"
 	"INSERT INTO staged VALUES(7, 'in/a', 'retrying', 0, 0, 1, 3, 1, 2, 3,"
 	" 4, 5, 6, 'no route');"
-	"INSERT INTO staged_detail VALUES(7, x'6100', x'6200', x'63', 'in/b',"
+	"INSERT INTO staged_detail VALUES(7, x'6100', x'78003100', x'63', 'in/b',"
 	" 'E', 9, 10, 'U', 11);"
 	"INSERT INTO parts VALUES(7, 1, 0, 3, -5, 'P');"
 	"INSERT INTO attempts SELECT column1, column2, 'ABC', 3, 5000, '',"
@@ -217,6 +217,23 @@ static void assert_log_is_read(struct db *db)
 	assert_int_equal(t.given_up, 1);
 }
 
+static int note_file(void *arg, const struct staging_info *info,
+		     const struct staging_close *c)
+{
+	buf_addf(arg, "%lld %s %s %s%s\n", (long long)info->id, info->key,
+		 staging_state_name(info->state), info->last_error,
+		 c ? ", closed" : "");
+	return 0;
+}
+
+static void assert_files_are_read(struct db *db)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+
+	assert_int_equal(staging_walk(db, note_file, &b), 0);
+	assert_string_equal(buf_str(&b), "7 in/a retrying no route, closed\n");
+}
+
 /* As by an ackctl that is newer than the daemon at work. */
 static void older_journals_are_read_as_they_are(void **state)
 {
@@ -229,9 +246,11 @@ static void older_journals_are_read_as_they_are(void **state)
 		make_journal(dir, v);
 		assert_int_equal(db_open_readonly(dir, &db, &why), 0);
 		assert_log_is_read(db);
+		assert_files_are_read(db);
 		db_close(db);
 		db = open_db(dir);
 		assert_log_is_read(db);
+		assert_files_are_read(db);
 		db_close(db);
 	}
 }
