@@ -127,10 +127,10 @@ static int compute_v4(const struct exchange *x, const struct claim *c,
 		    : sign_v4_string(canonical, c->date, &scope, &out->string);
 	if (rc < 0)
 		return rc;
-	return is_aws ? sign_aws(secret, &scope, buf_str(&out->string),
-				 &out->signature)
-		      : sign_v4(secret, &scope, buf_str(&out->string),
-				&out->signature);
+	return is_aws ? sign_aws(x->em->sign_memo, secret, &scope,
+				 buf_str(&out->string), &out->signature)
+		      : sign_v4(x->em->sign_memo, secret, &scope,
+				buf_str(&out->string), &out->signature);
 }
 
 static int compute(const struct exchange *x, const struct claim *c,

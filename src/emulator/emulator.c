@@ -10,6 +10,7 @@
 #include "emulator/keyring.h"
 #include "emulator/names.h"
 #include "emulator/reqlog.h"
+#include "emulator/sign.h"
 #include "emulator/store.h"
 #include "util/buf.h"
 #include "util/clock.h"
@@ -56,6 +57,8 @@ static int build(struct emulator *em)
 	if (!rc)
 		rc = add_key(em);
 	if (!rc)
+		rc = sign_memo_new(&em->sign_memo);
+	if (!rc)
 		rc = faults_new(&em->faults);
 	if (!rc)
 		rc = stats_new(&em->stats);
@@ -96,6 +99,7 @@ void emulator_close(struct emulator *em)
 	request_log_close(em->log);
 	stats_free(em->stats);
 	faults_free(em->faults);
+	sign_memo_free(em->sign_memo);
 	keyring_free(em->keys);
 	store_close(em->store);
 	free(em->url);

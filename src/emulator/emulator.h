@@ -18,6 +18,7 @@ struct callback_key;
 struct faults;
 struct keyring;
 struct request_log;
+struct sign_memo;
 struct stats;
 struct store;
 
@@ -28,6 +29,7 @@ struct emulator {
 	const struct emu_options *opt; /* borrowed */
 	struct store *store;
 	struct keyring *keys;
+	struct sign_memo *sign_memo;
 	struct faults *faults;
 	struct request_log *log;
 	struct stats *stats;

@@ -95,7 +95,8 @@ static int check_v4(struct exchange *x)
 		rc = find_key(x, c.id, &key);
 	if (rc)
 		return rc;
-	if (sign_v4(key.secret, &scope, field(x, "policy"), &ours) < 0)
+	if (sign_v4(x->em->sign_memo, key.secret, &scope, field(x, "policy"),
+		    &ours) < 0)
 		return fail(x, OE_INTERNAL);
 	return compare(x, &ours, field(x, "x-oss-signature"));
 }

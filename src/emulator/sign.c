@@ -10,8 +10,10 @@
 #include <strings.h>
 
 #include "util/codec.h"
+#include "util/lock.h"
 
 #define OSS_PREFIX "x-oss-"
+#define KEY_LEN 32 /* of V4: a SHA-256 */
 
 /*
  * The union of all SDKs' lists (protocol 2.1), in byte order for bsearch().
@@ -140,16 +142,23 @@ static void sort_pairs(struct kvs *l)
 		qsort(l->items, l->count, sizeof(l->items[0]), compare_pair);
 }
 
-static char *lowered(const char *name)
+/* By name, case aside; those of one name as they came. */
+static int compare_header(const void *a, const void *b)
 {
-	char *copy = str_dup(name);
+	const struct kv *x = *(const struct kv *const *)a;
+	const struct kv *y = *(const struct kv *const *)b;
+	int c = strcasecmp(x->name, y->name);
 
-	for (char *p = copy; p && *p; p++)
-		*p = (char)tolower((unsigned char)*p);
-	return copy;
+	return c ? c : (x > y) - (x < y);
 }
 
-static char *trimmed(const char *value)
+static void add_lowered(struct buf *out, const char *name)
+{
+	for (; *name; name++)
+		buf_addc(out, (char)tolower((unsigned char)*name));
+}
+
+static void add_trimmed(struct buf *out, const char *value)
 {
 	size_t len;
 
@@ -158,50 +167,36 @@ static char *trimmed(const char *value)
 	len = strlen(value);
 	while (len && (value[len - 1] == ' ' || value[len - 1] == '\t'))
 		len--;
-	return strndup(value, len);
+	buf_add(out, value, len);
 }
 
-/* Append, or join with ',' when the name is there already. */
-static int add_header(struct kvs *l, const char *name, const char *value)
-{
-	AUTO_FREE char *lower = lowered(name);
-	AUTO_FREE char *text = trimmed(value);
-	AUTO_FREE char *joined = NULL;
-	const char *before;
-
-	if (!lower || !text)
-		return -ENOMEM;
-	before = kvs_get(l, lower);
-	if (!before)
-		return kvs_add(l, lower, text);
-	joined = str_printf("%s,%s", before, text);
-	return joined ? kvs_set(l, lower, joined) : -ENOMEM;
-}
-
-static int compare_header(const void *a, const void *b)
-{
-	return strcmp(((const struct kv *)a)->name,
-		      ((const struct kv *)b)->name);
-}
-
-/* The lines "name:value\n" of every header that wanted() takes. */
+/* The lines "name:value\n" of every header that wanted() takes; values of one
+ * name are joined with ','. */
 static int header_lines(const struct kvs *headers, const char *extra,
 			bool (*wanted)(const char *name, const char *extra),
 			struct buf *out)
 {
-	AUTO(kvs_release) struct kvs l = KVS_INIT;
+	AUTO_FREE const struct kv **list =
+		calloc(headers->count + 1, sizeof(const struct kv *));
+	size_t count = 0;
 
-	for (size_t i = 0; i < headers->count; i++) {
-		const struct kv *h = &headers->items[i];
-
-		if (wanted(h->name, extra) &&
-		    add_header(&l, h->name, h->value) < 0)
-			return -ENOMEM;
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; i < headers->count; i++)
+		if (wanted(headers->items[i].name, extra))
+			list[count++] = &headers->items[i];
+	qsort(list, count, sizeof(list[0]), compare_header);
+	for (size_t i = 0; i < count; i++) {
+		if (i && strcasecmp(list[i - 1]->name, list[i]->name) == 0) {
+			buf_truncate(out, out->len - 1);
+			buf_addc(out, ',');
+		} else {
+			add_lowered(out, list[i]->name);
+			buf_addc(out, ':');
+		}
+		add_trimmed(out, list[i]->value);
+		buf_addc(out, '\n');
 	}
-	if (l.count > 1)
-		qsort(l.items, l.count, sizeof(l.items[0]), compare_header);
-	for (size_t i = 0; i < l.count; i++)
-		buf_addf(out, "%s:%s\n", l.items[i].name, l.items[i].value);
 	return buf_error(out);
 }
 
@@ -398,46 +393,137 @@ static const struct flavour oss4 = {"OSS4-HMAC-SHA256", "aliyun_v4",
 				    "aliyun_v4_request"};
 static const struct flavour aws4 = {"AWS4-HMAC-SHA256", "AWS4", "aws4_request"};
 
+static char *scope_text(const struct flavour *f, const struct sign_scope *s)
+{
+	return str_printf("%s/%s/%s/%s", s->date, s->region, s->product,
+			  f->terminator);
+}
+
 static int scoped_string(const struct flavour *f, const char *canonical,
 			 const char *date, const struct sign_scope *s,
 			 struct buf *out)
 {
+	AUTO_FREE char *scope = scope_text(f, s);
 	unsigned char md[EVP_MAX_MD_SIZE];
 	unsigned len = 0;
 
+	if (!scope)
+		return -ENOMEM;
 	if (!EVP_Digest(canonical, strlen(canonical), md, &len, EVP_sha256(),
 			NULL))
 		return -EIO;
-	buf_addf(out, "%s\n%s\n%s/%s/%s/%s\n", f->algorithm, date, s->date,
-		 s->region, s->product, f->terminator);
+	buf_addf(out, "%s\n%s\n%s\n", f->algorithm, date, scope);
 	hex_encode(out, md, len);
 	return buf_error(out);
 }
 
-static int scoped_sign(const struct flavour *f, const char *secret,
-		       const struct sign_scope *s, const char *text,
-		       struct buf *out)
+static int derive(const struct flavour *f, const char *secret,
+		  const struct sign_scope *s, unsigned char key[KEY_LEN])
 {
-	const char *steps[] = {s->date, s->region, s->product, f->terminator,
-			       text};
-	unsigned char key[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
+	const char *steps[] = {s->date, s->region, s->product, f->terminator};
 	AUTO_FREE char *first = str_printf("%s%s", f->key_prefix, secret);
+	unsigned char next[EVP_MAX_MD_SIZE] = {0};
+	unsigned len = 0;
 	int rc;
 
 	if (!first)
 		return -ENOMEM;
-	rc = hmac(EVP_sha256(), first, strlen(first), steps[0], key, &len);
+	rc = hmac(EVP_sha256(), first, strlen(first), steps[0], next, &len);
 	for (size_t i = 1; !rc && i < ARRAY_LEN(steps); i++) {
-		unsigned char next[EVP_MAX_MD_SIZE];
-
-		rc = hmac(EVP_sha256(), key, len, steps[i], next, &len);
-		memcpy(key, next, len);
+		memcpy(key, next, KEY_LEN);
+		rc = hmac(EVP_sha256(), key, KEY_LEN, steps[i], next, &len);
 	}
+	memcpy(key, next, KEY_LEN);
+	OPENSSL_cleanse(next, sizeof(next));
 	OPENSSL_cleanse(first, strlen(first));
+	return rc;
+}
+
+/* ---- the key that was derived last ---- */
+
+struct sign_memo {
+	struct lock lock; /* guards what follows */
+	char *secret;
+	char *scope; /* NULL: there is no key */
+	unsigned char key[KEY_LEN];
+};
+
+int sign_memo_new(struct sign_memo **out)
+{
+	struct sign_memo *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return -ENOMEM;
+	lock_init(&m->lock, LOCK_LEAF);
+	*out = m;
+	return 0;
+}
+
+static void forget(struct sign_memo *m)
+{
+	if (m->secret)
+		OPENSSL_cleanse(m->secret, strlen(m->secret));
+	free(take_ptr(m->secret));
+	free(take_ptr(m->scope));
+	OPENSSL_cleanse(m->key, sizeof(m->key));
+}
+
+void sign_memo_free(struct sign_memo *m)
+{
+	if (!m)
+		return;
+	forget(m);
+	lock_destroy(&m->lock);
+	free(m);
+}
+
+static int renew_locked(struct sign_memo *m, const struct flavour *f,
+			const char *secret, const struct sign_scope *s)
+	ACK_REQUIRES(m->lock)
+{
+	int rc;
+
+	forget(m);
+	rc = derive(f, secret, s, m->key);
+	if (!rc)
+		rc = str_set(&m->secret, secret);
 	if (rc < 0)
 		return rc;
-	hex_encode(out, key, len);
+	m->scope = scope_text(f, s);
+	return m->scope ? 0 : -ENOMEM;
+}
+
+static int key_of(struct sign_memo *m, const struct flavour *f,
+		  const char *secret, const struct sign_scope *s,
+		  unsigned char key[KEY_LEN])
+{
+	AUTO_FREE char *scope = scope_text(f, s);
+	int rc = scope ? 0 : -ENOMEM;
+
+	lock_acquire(&m->lock);
+	if (!rc && !(str_eq(m->scope, scope) && str_eq(m->secret, secret)))
+		rc = renew_locked(m, f, secret, s);
+	if (!rc)
+		memcpy(key, m->key, KEY_LEN);
+	lock_release(&m->lock);
+	return rc;
+}
+
+static int scoped_sign(const struct flavour *f, struct sign_memo *m,
+		       const char *secret, const struct sign_scope *s,
+		       const char *text, struct buf *out)
+{
+	unsigned char key[KEY_LEN];
+	unsigned char mac[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+	int rc = m ? key_of(m, f, secret, s, key) : derive(f, secret, s, key);
+
+	if (!rc)
+		rc = hmac(EVP_sha256(), key, KEY_LEN, text, mac, &len);
+	OPENSSL_cleanse(key, sizeof(key));
+	if (rc < 0)
+		return rc;
+	hex_encode(out, mac, len);
 	return buf_error(out);
 }
 
@@ -447,10 +533,10 @@ int sign_v4_string(const char *canonical, const char *date,
 	return scoped_string(&oss4, canonical, date, scope, out);
 }
 
-int sign_v4(const char *secret, const struct sign_scope *scope,
-	    const char *text, struct buf *out)
+int sign_v4(struct sign_memo *m, const char *secret,
+	    const struct sign_scope *scope, const char *text, struct buf *out)
 {
-	return scoped_sign(&oss4, secret, scope, text, out);
+	return scoped_sign(&oss4, m, secret, scope, text, out);
 }
 
 int sign_aws_string(const char *canonical, const char *date,
@@ -459,10 +545,10 @@ int sign_aws_string(const char *canonical, const char *date,
 	return scoped_string(&aws4, canonical, date, scope, out);
 }
 
-int sign_aws(const char *secret, const struct sign_scope *scope,
-	     const char *text, struct buf *out)
+int sign_aws(struct sign_memo *m, const char *secret,
+	     const struct sign_scope *scope, const char *text, struct buf *out)
 {
-	return scoped_sign(&aws4, secret, scope, text, out);
+	return scoped_sign(&aws4, m, secret, scope, text, out);
 }
 
 bool sign_equal(const char *a, const char *b)

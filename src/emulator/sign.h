@@ -7,7 +7,7 @@
  * Signature Version 4.  Written apart from the client's signer, so that one
  * misreading cannot hide in both.
  *
- * Layer    emulator, pure.
+ * Layer    emulator, pure but for the memo.
  * Threads  any.
  */
 #ifndef ACKFS_EMULATOR_SIGN_H
@@ -55,9 +55,17 @@ int sign_v4_canonical(const struct sign_request *r, const char *additional,
 		      const char *payload, struct buf *out);
 int sign_v4_string(const char *canonical, const char *date,
 		   const struct sign_scope *scope, struct buf *out);
-/** Lower-case hex. */
-int sign_v4(const char *secret, const struct sign_scope *scope,
-	    const char *text, struct buf *out);
+/**
+ * The signing key that was derived last: that takes four HMACs, and a client
+ * uses one for a day.
+ */
+struct sign_memo;
+/** @return 0 or -ENOMEM */
+int sign_memo_new(struct sign_memo **out);
+void sign_memo_free(struct sign_memo *m);
+/** Lower-case hex. @param m  NULL: none */
+int sign_v4(struct sign_memo *m, const char *secret,
+	    const struct sign_scope *scope, const char *text, struct buf *out);
 
 /**
  * AWS's canonical request: the path as sent, the named headers alone.
@@ -69,8 +77,8 @@ int sign_aws_canonical(const struct sign_request *r, const char *path,
 		       struct buf *out);
 int sign_aws_string(const char *canonical, const char *date,
 		    const struct sign_scope *scope, struct buf *out);
-int sign_aws(const char *secret, const struct sign_scope *scope,
-	     const char *text, struct buf *out);
+int sign_aws(struct sign_memo *m, const char *secret,
+	     const struct sign_scope *scope, const char *text, struct buf *out);
 
 /** Equal in constant time. */
 bool sign_equal(const char *a, const char *b);

@@ -123,7 +123,7 @@ static void send_v4_with(struct emu *e, const struct v4_case *c,
 	sign_v4_canonical(&r, "", c->payload ? c->payload : "UNSIGNED-PAYLOAD",
 			  &canonical);
 	sign_v4_string(buf_str(&canonical), iso, &scope, &text);
-	sign_v4("emulator-secret", &scope, buf_str(&text), &sig);
+	sign_v4(NULL, "emulator-secret", &scope, buf_str(&text), &sig);
 	auth = str_printf("Authorization: OSS4-HMAC-SHA256 Credential="
 			  "emulator-key/%s/cn-hangzhou/oss/aliyun_v4_request,"
 			  "Signature=%s",

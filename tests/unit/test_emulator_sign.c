@@ -153,7 +153,7 @@ static void canonical_target(const json_t *v, struct buf *out)
 	buf_add(out, query, (size_t)(strchr(query, '\n') - query));
 }
 
-static void check_v4(const json_t *v)
+static void check_v4(const json_t *v, struct sign_memo *memo)
 {
 	AUTO(buf_release) struct buf target = BUF_INIT;
 	AUTO(buf_release) struct buf canonical = BUF_INIT;
@@ -179,7 +179,8 @@ static void check_v4(const json_t *v)
 	assert_int_equal(
 		sign_v4_string(buf_str(&canonical), date, &scope, &text), 0);
 	same(name, buf_str(&text), to_sign);
-	assert_int_equal(sign_v4(test_json_str(v, is_doc ? "literal_secret"
+	assert_int_equal(sign_v4(memo,
+				 test_json_str(v, is_doc ? "literal_secret"
 							 : "access_key_secret"),
 				 &scope, buf_str(&text), &sig),
 			 0);
@@ -197,8 +198,69 @@ static void v4_vectors_give_their_signatures(void **state)
 
 	(void)state;
 	assert_int_equal(json_array_size(json_object_get(root, "vectors")), 19);
-	json_array_foreach(json_object_get(root, "vectors"), i, v) check_v4(v);
+	json_array_foreach(json_object_get(root, "vectors"), i, v)
+		check_v4(v, NULL);
 	json_decref(root);
+}
+
+static void signature_does_not_depend_on_what_was_signed_before(void **state)
+{
+	json_t *root = test_vectors("v4.json");
+	struct sign_memo *memo = NULL;
+	const json_t *v;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(sign_memo_new(&memo), 0);
+	json_array_foreach(json_object_get(root, "vectors"), i, v)
+	{
+		check_v4(v, memo);
+		check_v4(v, memo);
+	}
+	sign_memo_free(memo);
+	json_decref(root);
+}
+
+/* Each differs from the one before in one word. */
+static void memo_keeps_secrets_and_scopes_apart(void **state)
+{
+	static const struct {
+		const char *secret;
+		struct sign_scope scope;
+		bool is_aws;
+	} cases[] = {
+		{"s",  {"20260101", "r", "oss"},  false},
+		{"t",  {"20260101", "r", "oss"},  false},
+		{"t",  {"20260102", "r", "oss"},  false},
+		{"t",  {"20260102", "rr", "oss"}, false},
+		{"t",  {"20260102", "rr", "s3"},  false},
+		{"t",  {"20260102", "rr", "s3"},  true },
+		{"tt", {"20260102", "rr", "s3"},  true },
+	};
+	AUTO(buf_release) struct buf seen = BUF_INIT;
+	struct sign_memo *memo = NULL;
+
+	(void)state;
+	assert_int_equal(sign_memo_new(&memo), 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO(buf_release) struct buf got = BUF_INIT;
+		AUTO(buf_release) struct buf want = BUF_INIT;
+		int (*sign)(struct sign_memo *, const char *,
+			    const struct sign_scope *, const char *,
+			    struct buf *) =
+			cases[i].is_aws ? sign_aws : sign_v4;
+
+		assert_int_equal(sign(memo, cases[i].secret, &cases[i].scope,
+				      "text", &got),
+				 0);
+		assert_int_equal(sign(NULL, cases[i].secret, &cases[i].scope,
+				      "text", &want),
+				 0);
+		assert_string_equal(buf_str(&got), buf_str(&want));
+		assert_null(strstr(buf_str(&seen), buf_str(&got)));
+		buf_adds(&seen, buf_str(&got));
+	}
+	sign_memo_free(memo);
 }
 
 /* Names in lower case, values trimmed, several of one name joined. */
@@ -505,7 +567,7 @@ static void send_v4(struct emu *e, const struct signer *s, struct answer *a)
 		&(struct sign_request){"GET", "bucket", "k", &headers, &query},
 		"", "UNSIGNED-PAYLOAD", &canonical);
 	sign_v4_string(buf_str(&canonical), date, &scope, &text);
-	sign_v4(s->secret, &scope, buf_str(&text), &sig);
+	sign_v4(NULL, s->secret, &scope, buf_str(&text), &sig);
 	auth = str_printf("Authorization: OSS4-HMAC-SHA256 Credential=%s/%s/%s"
 			  "/oss/aliyun_v4_request, Signature=%s",
 			  s->id, day, s->region, buf_str(&sig));
@@ -797,6 +859,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(v1_vectors_give_their_signatures),
 		cmocka_unit_test(v4_vectors_give_their_signatures),
+		cmocka_unit_test(
+			signature_does_not_depend_on_what_was_signed_before),
+		cmocka_unit_test(memo_keeps_secrets_and_scopes_apart),
 		cmocka_unit_test(headers_are_signed_in_one_form),
 		cmocka_unit_test(version_1_signs_the_parameters_of_the_page),
 		cmocka_unit_test(
