@@ -10,7 +10,10 @@
 #include "util/glob.h"
 #include "util/lock.h"
 
-enum { GLOB_MAX = 256, POLL_MS = 100 };
+enum { GLOB_MAX = 256 };
+
+#define POLL_MS 100
+#define NS_PER_MS INT64_C(1000000)
 
 struct rule {
 	struct fault fault;
@@ -391,20 +394,28 @@ static bool rule_exists(const struct faults *f, uint64_t id)
 	return r != NULL;
 }
 
+static int64_t end_of_stall(int64_t ms)
+{
+	if (!ms || ms > INT64_MAX / 2 / NS_PER_MS)
+		return INT64_MAX; /* in centuries */
+	return clock_mono_ns() + ms * NS_PER_MS;
+}
+
 bool faults_stall(struct faults *f, uint64_t rule, int64_t ms,
 		  bool (*is_gone)(int fd), int fd)
 {
-	int64_t end = ms ? clock_mono_ms() + ms : INT64_MAX;
+	int64_t end = end_of_stall(ms);
 	bool gone = false;
 
 	lock_acquire(&f->lock);
 	while (!f->stopped && !gone && (!rule || rule_exists(f, rule))) {
-		int64_t now = clock_mono_ms();
-		int64_t next = now + POLL_MS;
+		int64_t now = clock_mono_ns();
+		int64_t next = now + POLL_MS * NS_PER_MS;
 
 		if (now >= end)
 			break;
-		cond_wait_until(&f->changed, &f->lock, next < end ? next : end);
+		cond_wait_until_ns(&f->changed, &f->lock,
+				   next < end ? next : end);
 		gone = is_gone && is_gone(fd);
 	}
 	gone |= f->stopped;

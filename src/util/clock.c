@@ -27,9 +27,14 @@ static int64_t now_ns(clockid_t id)
 	return (int64_t)ts.tv_sec * MS_PER_SEC * NS_PER_MS + ts.tv_nsec;
 }
 
+int64_t clock_mono_ns(void)
+{
+	return now_ns(CLOCK_MONOTONIC) + clock_advanced_ms() * NS_PER_MS;
+}
+
 int64_t clock_mono_ms(void)
 {
-	return now_ns(CLOCK_MONOTONIC) / NS_PER_MS + clock_advanced_ms();
+	return clock_mono_ns() / NS_PER_MS;
 }
 
 int64_t clock_real_ns(void)

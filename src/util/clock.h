@@ -13,6 +13,8 @@
 
 /** Milliseconds of CLOCK_MONOTONIC (plus what tests added): deadlines. */
 int64_t clock_mono_ms(void);
+/** The same in nanoseconds: durations that must not be too short. */
+int64_t clock_mono_ns(void);
 /** Nanoseconds since 1970, UTC. */
 int64_t clock_real_ns(void);
 /** Milliseconds since 1970, UTC. */

@@ -9,10 +9,10 @@
 #include "util/clock.h"
 
 enum {
-	MS_PER_SEC = 1000,
+	NS_PER_SEC = 1000000000,
 	NS_PER_MS = 1000000,
 	/* How often a timed wait looks whether a test moved the clock. */
-	TEST_SLICE_MS = 20,
+	TEST_SLICE_NS = 20 * NS_PER_MS,
 };
 
 /* Not through the log: it takes a lock itself. */
@@ -144,32 +144,32 @@ void cond_wait(struct cond *c, struct lock *l)
 	must("cond wait", pthread_cond_wait(&c->cond, &l->mutex));
 }
 
-/* CLOCK_MONOTONIC's time for a deadline in clock_mono_ms()'s. */
-static struct timespec kernel_deadline(int64_t deadline_ms)
+/* CLOCK_MONOTONIC's time for a deadline in clock_mono_ns()'s. */
+static struct timespec kernel_deadline(int64_t deadline_ns)
 {
 	struct timespec ts;
-	int64_t ms = deadline_ms - clock_advanced_ms();
+	int64_t ns = deadline_ns - clock_advanced_ms() * NS_PER_MS;
 
-	if (ms < 0)
-		ms = 0;
-	ts.tv_sec = (time_t)(ms / MS_PER_SEC);
-	ts.tv_nsec = (long)(ms % MS_PER_SEC) * NS_PER_MS;
+	if (ns < 0)
+		ns = 0;
+	ts.tv_sec = (time_t)(ns / NS_PER_SEC);
+	ts.tv_nsec = (long)(ns % NS_PER_SEC);
 	return ts;
 }
 
-bool cond_wait_until(struct cond *c, struct lock *l, int64_t deadline_ms)
+bool cond_wait_until_ns(struct cond *c, struct lock *l, int64_t deadline_ns)
 {
 	held_check_wait(l);
 	for (;;) {
-		int64_t now = clock_mono_ms();
-		int64_t until = deadline_ms;
+		int64_t now = clock_mono_ns();
+		int64_t until = deadline_ns;
 		struct timespec ts;
 		int rc;
 
-		if (now >= deadline_ms)
+		if (now >= deadline_ns)
 			return false;
-		if (clock_is_test() && until - now > TEST_SLICE_MS)
-			until = now + TEST_SLICE_MS;
+		if (clock_is_test() && until - now > TEST_SLICE_NS)
+			until = now + TEST_SLICE_NS;
 		ts = kernel_deadline(until);
 		rc = pthread_cond_timedwait(&c->cond, &l->mutex, &ts);
 		if (rc != 0 && rc != ETIMEDOUT)
@@ -179,6 +179,14 @@ bool cond_wait_until(struct cond *c, struct lock *l, int64_t deadline_ms)
 		if (rc == 0 || clock_is_test())
 			return true;
 	}
+}
+
+bool cond_wait_until(struct cond *c, struct lock *l, int64_t deadline_ms)
+{
+	int64_t last = INT64_MAX / NS_PER_MS;
+	int64_t ms = deadline_ms < last ? deadline_ms : last;
+
+	return cond_wait_until_ns(c, l, ms < 0 ? 0 : ms * NS_PER_MS);
 }
 
 void cond_signal(struct cond *c)

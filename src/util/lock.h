@@ -62,6 +62,9 @@ void cond_wait(struct cond *c, struct lock *l) ACK_REQUIRES(*l);
  */
 bool cond_wait_until(struct cond *c, struct lock *l, int64_t deadline_ms)
 	ACK_REQUIRES(*l);
+/** The same for clock_mono_ns(). */
+bool cond_wait_until_ns(struct cond *c, struct lock *l, int64_t deadline_ns)
+	ACK_REQUIRES(*l);
 void cond_signal(struct cond *c);
 void cond_broadcast(struct cond *c);
 

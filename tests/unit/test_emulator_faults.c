@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "emulator/faults.h"
+#include "util/clock.h"
 #include "util/thread.h"
 
 static struct faults *make(void)
@@ -189,6 +190,21 @@ static void stalls_end_when_the_client_is_gone(void **state)
 	faults_free(f);
 }
 
+/* In nanoseconds: a millisecond that had begun does not count for a whole. */
+static void stalls_are_not_shorter_than_asked_for(void **state)
+{
+	struct faults *f = make();
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		int64_t before = clock_mono_ns();
+
+		assert_true(faults_stall(f, 0, 2, NULL, -1));
+		assert_true(clock_mono_ns() - before >= 2000000);
+	}
+	faults_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -200,6 +216,7 @@ int main(void)
 		cmocka_unit_test(broken_rules_are_refused),
 		cmocka_unit_test(stalls_end_when_cleared_or_stopped),
 		cmocka_unit_test(stalls_end_when_the_client_is_gone),
+		cmocka_unit_test(stalls_are_not_shorter_than_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
