@@ -39,7 +39,7 @@ static int lower(char c)
 
 static int name_cmp(const char *a, const char *b)
 {
-	for (; *a && lower(*a) == lower(*b); a++, b++)
+	for (; *a && (*a == *b || lower(*a) == lower(*b)); a++, b++)
 		;
 	return lower(*a) - lower(*b);
 }
