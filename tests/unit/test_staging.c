@@ -6,8 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "state/sql.h"
 #include "util/base.h"
 #include "util/clock.h"
+#include "util/lock.h"
 #include "util/log.h"
 
 static int setup(void **state)
@@ -329,6 +331,133 @@ static void stored_file_is_done_on_the_disk_before_it_is_in_memory(void **state)
 	assert_int_equal(staging_state_of(f->found[0]), STAGING_DONE);
 }
 
+/* -- what the journal's thread does when ---------------------------------------- */
+
+/* Holds that thread up; not for ever, as what opens it may wait for the thread
+   where a busy machine makes two groups of one. */
+struct gate {
+	struct lock lock;
+	struct cond changed;
+	bool is_open;
+};
+
+static void gate_init(struct gate *g)
+{
+	*g = (struct gate){.is_open = false};
+	lock_init(&g->lock, LOCK_LEAF);
+	cond_init(&g->changed);
+}
+
+static void gate_destroy(struct gate *g)
+{
+	cond_destroy(&g->changed);
+	lock_destroy(&g->lock);
+}
+
+static void gate_open(struct gate *g)
+{
+	lock_acquire(&g->lock);
+	g->is_open = true;
+	cond_broadcast(&g->changed);
+	lock_release(&g->lock);
+}
+
+static void gate_pass(void *arg)
+{
+	int64_t until = clock_mono_ms() + 2000;
+	struct gate *g = arg;
+
+	lock_acquire(&g->lock);
+	while (!g->is_open && cond_wait_until(&g->changed, &g->lock, until))
+		;
+	lock_release(&g->lock);
+}
+
+static int do_nothing(sqlite3 *sql, void *arg)
+{
+	(void)sql;
+	(void)arg;
+	return 0;
+}
+
+static int refuse_done(sqlite3 *sql, void *arg)
+{
+	(void)arg;
+	return sql_exec(sql, "CREATE TRIGGER refuse BEFORE INSERT ON staged"
+			     " WHEN NEW.state = 'done'"
+			     " BEGIN SELECT RAISE(ABORT, 'refused'); END");
+}
+
+static int refuse_no_more(sqlite3 *sql, void *arg)
+{
+	(void)arg;
+	return sql_exec(sql, "DROP TRIGGER refuse");
+}
+
+static void
+row_that_failed_is_said_again_though_an_older_one_is_told_later(void **state)
+{
+	struct state_fix *f = *state;
+	struct staging *s = make_state(f, STAGING_CLOSED);
+	struct gate gate;
+
+	gate_init(&gate);
+	assert_int_equal(db_write(f->db, refuse_done, NULL, DB_WAIT), 0);
+	/* Told last, in order: the gate, then "uploading". */
+	assert_int_equal(
+		db_write_nowait(f->db, do_nothing, &gate, gate_pass, DB_LATER),
+		0);
+	assert_int_equal(staging_begin_upload(s), 0);
+	assert_true(staging_stored(s) < 0);
+	gate_open(&gate);
+	assert_int_equal(db_commit(f->db), 0);
+	assert_int_equal(db_write(f->db, refuse_no_more, NULL, DB_WAIT), 0);
+	assert_int_equal(staging_done(s), 0);
+	staging_put(s);
+	restart(f);
+	gate_destroy(&gate);
+	assert_int_equal(staging_state_of(f->found[0]), STAGING_DONE);
+}
+
+struct grave {
+	char *path;
+	bool is_empty;
+};
+
+static void look_into(void *arg)
+{
+	struct grave *g = arg;
+
+	g->is_empty = access(g->path, F_OK) != 0;
+}
+
+/* Else a daemon that is killed meanwhile calls it incomplete at its start. */
+static void unlinked_open_file_is_buried_at_once(void **state)
+{
+	struct state_fix *f = *state;
+	struct staging *s = state_write(f, "k", "bytes");
+	struct grave grave = {.is_empty = false};
+	struct gate gate;
+
+	gate_init(&gate);
+	assert_int_equal(staging_file_path(f->dir, staging_id(s), &grave.path),
+			 0);
+	assert_int_equal(
+		db_write_nowait(f->db, do_nothing, &gate, gate_pass, DB_NOWAIT),
+		0);
+	/* In one commit; what is in no hurry comes last there. */
+	assert_int_equal(staging_discard(s), 0);
+	assert_int_equal(db_write_nowait(f->db, do_nothing, &grave, look_into,
+					 DB_NOWAIT),
+			 0);
+	gate_open(&gate);
+	assert_int_equal(db_commit(f->db), 0);
+	gate_destroy(&gate);
+	assert_true(grave.is_empty);
+	free(grave.path);
+	staging_put(s);
+}
+
 static void done_file_reopened_and_left_alone_is_done_again(void **state)
 {
 	struct state_fix *f = *state;
@@ -607,6 +736,8 @@ int main(void)
 		T(reopened_held_file_loses_its_close_with_the_first_write),
 		T(held_file_closes_with_what_was_frozen),
 		T(stored_file_is_done_on_the_disk_before_it_is_in_memory),
+		T(row_that_failed_is_said_again_though_an_older_one_is_told_later),
+		T(unlinked_open_file_is_buried_at_once),
 		T(done_file_reopened_and_left_alone_is_done_again),
 		T(done_file_reopened_over_its_object_knows_what_changed),
 		T(clone_leaves_the_frozen_file_alone),
