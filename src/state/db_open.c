@@ -150,7 +150,8 @@ static int open_writer(struct db *db, char **why)
 	AUTO(auto_close_connection) sqlite3 *sql = NULL;
 	int version = 0;
 	int rc = connect_to(db->path, SQLITE_OPEN_READWRITE,
-			    "PRAGMA cache_size=-512; PRAGMA temp_store=MEMORY",
+			    "PRAGMA cache_size=-512; PRAGMA temp_store=MEMORY;"
+			    "PRAGMA secure_delete=FAST",
 			    &sql);
 
 	if (rc == 0)
