@@ -45,6 +45,12 @@ void journal_row_release(struct journal_row *r)
 	*r = (struct journal_row){0};
 }
 
+void journal_bytes_release(struct journal_bytes *b)
+{
+	free(b->blob.data);
+	*b = (struct journal_bytes){0};
+}
+
 void journal_detail_release(struct journal_detail *d)
 {
 	free(d->props.data);
@@ -52,6 +58,7 @@ void journal_detail_release(struct journal_detail *d)
 	free(d->ranges.data);
 	free(d->base);
 	free(d->upload_id);
+	journal_bytes_release(&d->bytes);
 	*d = (struct journal_detail){0};
 }
 
@@ -62,8 +69,8 @@ int journal_put(sqlite3 *sql, const struct journal_row *r)
 		sql,
 		"INSERT OR REPLACE INTO staged(id, key, state, promised,"
 		" superseded, synced, size, created_ms, closed_ms, close_seq,"
-		" next_try_ms, attempts, last_errno, last_error)"
-		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)",
+		" next_try_ms, attempts, last_errno, last_error, generation)"
+		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)",
 		&st);
 
 	if (rc < 0)
@@ -82,6 +89,7 @@ int journal_put(sqlite3 *sql, const struct journal_row *r)
 	sqlite3_bind_int(st, 12, r->attempts);
 	sqlite3_bind_int(st, 13, r->last_errno);
 	sql_bind_text(st, 14, r->last_error ? r->last_error : "");
+	sql_bind_u64(st, 15, r->generation);
 	return sql_run(st);
 }
 
@@ -146,6 +154,26 @@ static int put_upload(sqlite3 *sql, int64_t id, const char *upload_id,
 	return rc < 0 || upload_id ? rc : journal_clear_parts(sql, id);
 }
 
+static int put_bytes(sqlite3 *sql, int64_t id, const struct journal_bytes *b)
+{
+	AUTO(sql_done) sqlite3_stmt *st = NULL;
+	int rc = sql_get(sql,
+			 "INSERT INTO staged_detail(id, bytes,"
+			 " bytes_generation) VALUES(?1,?2,?3)"
+			 " ON CONFLICT(id) DO UPDATE"
+			 " SET bytes=?2, bytes_generation=?3",
+			 &st);
+
+	if (rc < 0)
+		return rc;
+	sqlite3_bind_int64(st, 1, id);
+	if (b->blob.data) {
+		bind_opt_blob(st, 2, &b->blob);
+		sql_bind_u64(st, 3, b->generation);
+	}
+	return sql_run(st);
+}
+
 int journal_put_detail(sqlite3 *sql, int64_t id, unsigned parts,
 		       const struct journal_detail *d)
 {
@@ -173,6 +201,8 @@ int journal_put_detail(sqlite3 *sql, int64_t id, unsigned parts,
 		rc = put_base(sql, id, d->base);
 	if (rc == 0 && (parts & JOURNAL_UPLOAD))
 		rc = put_upload(sql, id, d->upload_id, d->part_size);
+	if (rc == 0 && (parts & JOURNAL_BYTES))
+		rc = put_bytes(sql, id, &d->bytes);
 	return rc;
 }
 
@@ -251,6 +281,7 @@ static int read_row(sqlite3_stmt *st, struct journal_row *r)
 		.attempts = sqlite3_column_int(st, 11),
 		.last_errno = sqlite3_column_int(st, 12),
 		.last_error = col_text(st, 13),
+		.generation = (uint64_t)sqlite3_column_int64(st, 23),
 	};
 	if (!r->key)
 		return -EINVAL;
@@ -266,6 +297,7 @@ static void read_detail(sqlite3_stmt *st, struct journal_detail *d,
 		.ranges = col_blob(st, 16),
 		.upload_id = col_text(st, 21),
 		.part_size = (uint64_t)sqlite3_column_int64(st, 22),
+		.bytes.generation = (uint64_t)sqlite3_column_int64(st, 24),
 	};
 	if (sqlite3_column_type(st, 17) == SQLITE_NULL)
 		return;
@@ -290,7 +322,8 @@ int journal_walk(sqlite3 *sql,
 		"SELECT s.id, key, state, promised, superseded, synced, size,"
 		" created_ms, closed_ms, close_seq, next_try_ms, attempts,"
 		" last_errno, last_error, props, close, ranges, base_key,"
-		" base_etag, base_size, base_modified_ms, upload_id, part_size"
+		" base_etag, base_size, base_modified_ms, upload_id, part_size,"
+		" generation, bytes_generation"
 		" FROM staged s LEFT JOIN staged_detail d ON d.id = s.id"
 		" WHERE state <> '" STATE_GONE "'"
 		" ORDER BY close_seq = 0, close_seq, s.id",
@@ -312,9 +345,38 @@ int journal_walk(sqlite3 *sql,
 	return rc;
 }
 
+int journal_get_bytes(sqlite3 *sql, int64_t id, struct journal_bytes *out)
+{
+	AUTO(sql_done) sqlite3_stmt *st = NULL;
+	struct journal_blob b;
+	int rc = sql_get(sql,
+			 "SELECT bytes, bytes_generation FROM staged_detail"
+			 " WHERE id=?1 AND bytes_generation IS NOT NULL",
+			 &st);
+
+	if (rc < 0)
+		return rc;
+	sqlite3_bind_int64(st, 1, id);
+	rc = sql_step(st);
+	if (rc <= 0)
+		return rc < 0 ? rc : -ENOENT;
+	b = col_blob(st, 0);
+	out->blob.data = malloc(b.len + 1); /* none at all are bytes too */
+	if (!out->blob.data)
+		return -ENOMEM;
+	if (b.len > 0)
+		memcpy(out->blob.data, b.data, b.len);
+	out->blob.len = b.len;
+	out->generation = (uint64_t)sqlite3_column_int64(st, 1);
+	return 0;
+}
+
 int journal_set_all_synced(sqlite3 *sql)
 {
-	return sql_exec(sql, "UPDATE staged SET synced=1 WHERE synced=0");
+	return sql_exec(sql, "UPDATE staged SET synced=1 WHERE synced=0;"
+			     "UPDATE staged_detail"
+			     " SET bytes=NULL, bytes_generation=NULL"
+			     " WHERE bytes_generation IS NOT NULL");
 }
 
 int journal_highest(sqlite3 *sql, int64_t *id, int64_t *close_seq)

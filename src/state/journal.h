@@ -30,6 +30,7 @@ struct journal_row {
 	bool superseded; /* a newer close made it void */
 	bool synced; /* the bytes that this row speaks of were fsynced before */
 	uint64_t size;
+	uint64_t generation; /* of the bytes */
 	int64_t created_ms, closed_ms, next_try_ms;
 	int64_t close_seq; /* the order of closes */
 	int attempts, last_errno;
@@ -43,12 +44,18 @@ enum journal_part {
 	JOURNAL_RANGES = 4,
 	JOURNAL_BASE = 8,
 	JOURNAL_UPLOAD = 16,
-	JOURNAL_ALL = 31,
+	JOURNAL_BYTES = 32,
 };
 
 struct journal_blob {
 	void *data; /* NULL: SQL's NULL */
 	size_t len;
+};
+
+/** The bytes of a small file, as they were at this generation. */
+struct journal_bytes {
+	struct journal_blob blob; /* data NULL: none */
+	uint64_t generation;      /* 0: none */
 };
 
 struct journal_detail {
@@ -58,9 +65,11 @@ struct journal_detail {
 	struct staging_base *base;
 	char *upload_id;
 	uint64_t part_size;
+	struct journal_bytes bytes; /* journal_walk() leaves the blob out */
 };
 
 void journal_row_release(struct journal_row *r);
+void journal_bytes_release(struct journal_bytes *b);
 void journal_detail_release(struct journal_detail *d);
 
 /** Insert or replace. @return 0 or -errno, as all that follow */
@@ -78,7 +87,9 @@ int journal_walk(sqlite3 *sql,
 		 int (*fn)(void *arg, const struct journal_row *r,
 			   const struct journal_detail *d),
 		 void *arg);
-/** A clean stop has fsynced everything. */
+/** Those in the row. @return 0, -ENOENT, -errno; free out->blob.data */
+int journal_get_bytes(sqlite3 *sql, int64_t id, struct journal_bytes *out);
+/** A clean stop has fsynced everything: no row needs bytes of its own. */
 int journal_set_all_synced(sqlite3 *sql);
 /** The highest id and close_seq in use; 0: none. */
 int journal_highest(sqlite3 *sql, int64_t *id, int64_t *close_seq);

@@ -121,12 +121,21 @@ static const char version_4[] =
 	"UPDATE sqlite_schema SET sql = replace(sql, ' AUTOINCREMENT', '')"
 	" WHERE name = 'attempts';"
 	"PRAGMA writable_schema = RESET;"
-	"DELETE FROM sqlite_sequence WHERE name = 'attempts';";
+	"DELETE FROM sqlite_sequence WHERE name = 'attempts';"
+
+	/* state/staging_durable.c says which bytes stand in a row. */
+	"ALTER TABLE staged ADD COLUMN generation INTEGER NOT NULL DEFAULT 1;"
+	"ALTER TABLE staged_detail ADD COLUMN bytes BLOB;"
+	"ALTER TABLE staged_detail ADD COLUMN bytes_generation INTEGER;";
 
 /* For those who read an older one. */
 static const char views_before_4[] =
 	"CREATE TEMP VIEW outcomes AS SELECT *, 1 AS is_moved"
-	" FROM main.outcomes;";
+	" FROM main.outcomes;"
+	"CREATE TEMP VIEW staged AS SELECT *, 1 AS generation"
+	" FROM main.staged;"
+	"CREATE TEMP VIEW staged_detail AS SELECT *, NULL AS bytes,"
+	" NULL AS bytes_generation FROM main.staged_detail;";
 
 const char *const schema_steps[] = {version_1, version_2, version_3, version_4};
 const size_t schema_step_count = ARRAY_LEN(schema_steps);

@@ -37,7 +37,8 @@
  *
  * What is durable when (fuse-facts 22): nothing at create.  A transition made
  * with `durable`, staging_sync() and the first staging_retry_later():
- *     fdatasync(file), fsync(staging/) once, row, fsync(WAL), return.
+ *     big file:    fdatasync(file), fsync(staging/) once, row, fsync(WAL), return
+ *     small file:  row and bytes, fsync(WAL), return (staging_durable.c)
  * staging_discard() of a row that was durable: row "gone", fsync(WAL), unlink.
  *
  * Crash points (util/failpoint.h), in the order of a file's life:
@@ -49,8 +50,8 @@
  *     staging.unclaimed              row says open again, bytes unchanged
  *     staging.promise.committed      FLUSH about to be answered
  *     staging.sync.before_data       durable: nothing done
- *     staging.sync.data_synced       data durable, name and row not
- *     staging.sync.dir_synced        data and name durable, row not
+ *     staging.sync.data_synced       big: data durable, name and row not
+ *     staging.sync.dir_synced        big: data and name durable, row not
  *     staging.hold.committed         held row written
  *     staging.close.committed        closed row written
  *     staging.upload.begun           uploading
@@ -148,19 +149,20 @@ int staging_promise(struct staging *s)
 
 int staging_sync(struct staging *s)
 {
+	AUTO(journal_bytes_release) struct journal_bytes bytes = {0};
 	struct row_job *job = NULL;
-	int rc = staging_sync_data(s);
+	int rc = staging_make_safe(s, &bytes);
 
 	if (rc < 0)
 		return rc;
 	staging_lock(s);
-	if (s->is_row_durable && !s->dirty) {
+	if (!bytes.blob.data && s->is_row_durable && !s->dirty) {
 		staging_unlock(s);
 		return 0;
 	}
 	if (s->claim != CLAIM_NONE)
 		s->claim = CLAIM_DURABLE;
-	rc = staging_row_post_locked(s, DB_DURABLE, &job);
+	rc = staging_row_post_bytes_locked(s, &bytes, DB_DURABLE, &job);
 	staging_unlock(s);
 	return rc < 0 ? rc : staging_row_wait(job);
 }
@@ -211,12 +213,15 @@ static int freeze(struct staging *s, enum staging_state to,
 	return 0;
 }
 
-/* The frozen file's row; the bytes are safe already when `durable`. */
+/* The frozen file's row, and its bytes, where they are not safe otherwise. */
 static int write_frozen(struct staging *s, enum staging_state to, bool durable)
 {
+	AUTO(journal_bytes_release) struct journal_bytes bytes = {0};
 	struct row_job *job = NULL;
-	int rc;
+	int rc = durable ? staging_make_safe(s, &bytes) : 0;
 
+	if (rc < 0)
+		return rc;
 	staging_lock(s);
 	s->is_freezing = false;
 	if (s->is_discarded || s->state != to) {
@@ -225,7 +230,8 @@ static int write_frozen(struct staging *s, enum staging_state to, bool durable)
 	}
 	s->row_state = to;
 	raise_claim_locked(s, durable);
-	rc = staging_row_post_locked(s, durable ? DB_DURABLE : DB_WAIT, &job);
+	rc = staging_row_post_bytes_locked(
+		s, &bytes, durable ? DB_DURABLE : DB_WAIT, &job);
 	staging_unlock(s);
 	return rc < 0 ? rc : staging_row_wait(job);
 }
@@ -251,10 +257,7 @@ static int freeze_and_write(struct staging *s, enum staging_state to,
 
 	if (rc < 0)
 		return rc;
-	if (durable)
-		rc = staging_sync_data(s);
-	if (rc == 0)
-		rc = write_frozen(s, to, durable);
+	rc = write_frozen(s, to, durable);
 	if (rc < 0)
 		unfreeze(s, to, from);
 	return rc;
@@ -350,12 +353,13 @@ int staging_begin_upload(struct staging *s)
 	return rc;
 }
 
+/* bytes NULL: they are not safe. */
 static int fail_attempt_locked(struct staging *s, int err, const char *error,
-			       int64_t next_try_ms, bool is_safe,
+			       int64_t next_try_ms, struct journal_bytes *bytes,
 			       struct row_job **job) ACK_REQUIRES(s->lock)
 {
 	/* Of these bytes nothing has to be made durable twice. */
-	int flags = is_safe && s->claim != CLAIM_DURABLE ? DB_DURABLE : DB_WAIT;
+	bool is_news = bytes && (bytes->blob.data || s->claim != CLAIM_DURABLE);
 	int rc = may_move_locked(s, FROM(CLOSED) | FROM(UPLOADING) |
 					    FROM(RETRYING));
 
@@ -366,21 +370,26 @@ static int fail_attempt_locked(struct staging *s, int err, const char *error,
 	s->last_errno = err < 0 ? -err : err;
 	s->next_try_ms = next_try_ms;
 	s->attempts++;
-	raise_claim_locked(s, is_safe);
-	return move_locked(s, STAGING_RETRYING, flags, job);
+	raise_claim_locked(s, bytes != NULL);
+	s->row_state = STAGING_RETRYING;
+	set_state_locked(s, STAGING_RETRYING);
+	return staging_row_post_bytes_locked(
+		s, bytes, is_news ? DB_DURABLE : DB_WAIT, job);
 }
 
 int staging_retry_later(struct staging *s, int err, const char *error,
 			int64_t next_try_ms)
 {
+	AUTO(journal_bytes_release) struct journal_bytes bytes = {0};
 	struct row_job *job = NULL;
 	/* A disk that fails does not end the retries: what can be read can be
 	   sent. */
-	bool is_safe = staging_sync_data(s) == 0;
+	bool is_safe = staging_make_safe(s, &bytes) == 0;
 	int rc;
 
 	staging_lock(s);
-	rc = fail_attempt_locked(s, err, error, next_try_ms, is_safe, &job);
+	rc = fail_attempt_locked(s, err, error, next_try_ms,
+				 is_safe ? &bytes : NULL, &job);
 	staging_unlock(s);
 	if (rc == 0)
 		rc = staging_row_wait(job);

@@ -51,6 +51,10 @@ struct staging;
 /** Room for any object key, NUL included (OSS: 1,023 bytes). */
 #define STAGING_KEY_MAX 1024
 
+/** Bytes of a file up to this size are made durable in its row: beyond, that takes
+ *  more CPU time than fdatasync. */
+#define STAGING_ROW_BYTES_MAX 16384
+
 enum staging_state {
 	STAGING_OPEN,
 	STAGING_HELD,

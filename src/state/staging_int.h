@@ -6,7 +6,8 @@
  *     staging.c          THE tables of states; transitions
  *     staging_make.c     new files
  *     staging_props.c    names, properties, parts
- *     staging_row.c      memory -> journal: snapshots, claims, durable data
+ *     staging_row.c      memory -> journal: snapshots, claims
+ *     staging_durable.c  bytes that a durable row speaks of
  *     staging_io.c       bytes and ranges
  *     staging_store.c    the store: list, totals, start and stop
  *     staging_recover.c  after a start
@@ -75,6 +76,11 @@ struct staging {
 	uint64_t generation;
 	uint64_t synced_generation; /* fdatasync has seen this one */
 	bool is_dir_synced;
+	struct {
+		uint64_t posted;    /* their generation, the latest; 0: none */
+		uint64_t committed; /* of those that are there for sure */
+		uint64_t room;      /* charged for them */
+	} row_bytes;                /* staging_durable.c */
 	int sync_error;   /* -errno of an fsync that failed: for good */
 	uint64_t charged; /* to the budget */
 	struct io_op *ops;
@@ -155,17 +161,34 @@ struct row_job;
  */
 int staging_row_post_locked(struct staging *s, int flags, struct row_job **job)
 	ACK_REQUIRES(s->lock);
+/** The same, with what staging_make_safe() has read; taken. */
+int staging_row_post_bytes_locked(struct staging *s,
+				  struct journal_bytes *bytes, int flags,
+				  struct row_job **job) ACK_REQUIRES(s->lock);
 /** @return 0 or -errno of the commit; frees the job (NULL: 0) */
 int staging_row_wait(struct row_job *job);
 /** The row on the disk says nothing of the bytes any more: before the first
  *  change.  Drops the lock while it waits. */
 int staging_unclaim_locked(struct staging *s) ACK_REQUIRES(s->lock);
-/** fdatasync, and the directory once. Call without the lock. */
-int staging_sync_data(struct staging *s);
-/** Are the bytes as they are now on the disk? */
-bool staging_is_synced_locked(const struct staging *s) ACK_REQUIRES(s->lock);
 /** Read ranges back. @return 0, -ENOMEM, -EINVAL */
 int staging_ranges_unpack(struct staging *s, const struct journal_blob *b);
+
+/* -- staging_durable.c ------------------------------------------------------ */
+
+/**
+ * Before a row that is to be durable: the file is fsynced, or its bytes are read,
+ * to go with that row.  Call without the lock.
+ * @param for_row  empty; free blob.data
+ * @return 0, -errno of this or any earlier fsync of the file
+ */
+int staging_make_safe(struct staging *s, struct journal_bytes *for_row);
+/** Has fsync seen the bytes as they are now? */
+bool staging_is_synced_locked(const struct staging *s) ACK_REQUIRES(s->lock);
+/** Has the row the bytes as they are now? */
+bool staging_has_row_bytes_locked(const struct staging *s)
+	ACK_REQUIRES(s->lock);
+/** What so many bytes take in the journal. */
+uint64_t staging_row_room(uint64_t len);
 
 /* -- staging_io.c ---------------------------------------------------------- */
 

@@ -18,6 +18,10 @@
  * none              | there              | moved to aside/, logged (an empty one
  *                   |                    | is removed: a crash right at create)
  *
+ * Where a row has the bytes of its file (staging_durable.c), the file is written
+ * anew from them, before anything else; where it had changed since, only if the
+ * machine has been rebooted.
+ *
  * "Rebooted, unsynced": the row was written without fsync of the data, and
  * the machine has booted since.  The row's page may have reached the disk
  * and the bytes not, so nobody may publish them as a finished file.
@@ -49,7 +53,7 @@ struct recovery {
 	size_t count, cap;
 	int64_t *graves;
 	size_t grave_count;
-	size_t lost, aside;
+	size_t lost, aside, restored;
 };
 
 /* -- reading the journal ------------------------------------------------------ */
@@ -85,8 +89,20 @@ static int take_detail(struct staging *s,
 	if (rc == 0)
 		rc = str_set(&s->upload_id, d->upload_id);
 	s->part_size = d->part_size;
+	s->row_bytes.posted = s->row_bytes.committed = d->bytes.generation;
+	if (d->bytes.generation > 0)
+		s->row_bytes.room = staging_row_room(s->size);
+	budget_settle(s->store->budget, 0, (int64_t)s->row_bytes.room);
 	s->dirty = 0;
 	return rc;
+}
+
+/* A file that was open may have changed since. */
+static uint64_t generation_of(const struct journal_row *row)
+{
+	bool is_unclaimed = row->state == STAGING_OPEN && !row->promised;
+
+	return row->generation + (is_unclaimed ? 1 : 0);
 }
 
 static int take_row(struct staging *s, const struct journal_row *row)
@@ -103,7 +119,8 @@ static int take_row(struct staging *s, const struct journal_row *row)
 	s->attempts = row->attempts;
 	s->last_errno = row->last_errno;
 	s->is_dir_synced = row->synced;
-	s->synced_generation = row->synced ? s->generation : 0;
+	s->generation = generation_of(row);
+	s->synced_generation = row->synced ? row->generation : 0;
 	return str_set(&s->last_error,
 		       *row->last_error ? row->last_error : NULL);
 }
@@ -271,14 +288,15 @@ static int make_incomplete(struct staging *s, uint64_t size, const char *why)
 static const char *find_fault(const struct recovery *r, const struct staging *s,
 			      uint64_t size)
 {
-	bool is_synced = s->synced_generation == s->generation ||
-			 (s->size == 0 && !s->base);
+	bool is_safe = s->synced_generation == s->generation ||
+		       s->row_bytes.committed == s->generation ||
+		       (s->size == 0 && !s->base);
 
 	if (size < s->size)
 		return "the staging file is shorter than its journal row says";
 	if (size > s->size)
 		return "the staging file is longer than its journal row says";
-	if (r->is_rebooted && !is_synced)
+	if (r->is_rebooted && !is_safe)
 		return "the machine went down before the bytes were safe on "
 		       "the disk";
 	return NULL;
@@ -367,12 +385,87 @@ static int file_is_missing(struct recovery *r, size_t at)
 	return drop_row(r, at);
 }
 
+/* -- bytes that stand in the row ----------------------------------------------- */
+
+struct fetch {
+	int64_t id;
+	struct journal_bytes bytes;
+};
+
+static int run_fetch(sqlite3 *sql, void *arg)
+{
+	struct fetch *f = arg;
+
+	return journal_get_bytes(sql, f->id, &f->bytes);
+}
+
+static bool is_file(int fd, const struct journal_bytes *b)
+{
+	size_t len = b->blob.len;
+	AUTO_FREE char *got = malloc(len + 1);
+
+	return got && fd_pread_all(fd, got, len + 1, 0) == (ssize_t)len &&
+	       memcmp(got, b->blob.data, len) == 0;
+}
+
+/* They are the whole file; or what was promised of one that changed since: then
+   the disk may have more, and that stays. */
+static int write_bytes(struct recovery *r, const struct staging *s,
+		       const struct journal_bytes *b)
+{
+	char name[STAGING_NAME_LEN];
+	AUTO_CLOSE int fd =
+		openat(r->st->dirfd, staging_file_name(name, s->id),
+		       O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	if (is_file(fd, b))
+		return 0;
+	r->restored++;
+	rc = fd_pwrite_all(fd, b->blob.data, b->blob.len, 0);
+	if (rc == 0 && b->generation == s->generation &&
+	    ftruncate(fd, (off_t)b->blob.len) < 0)
+		rc = -errno;
+	return rc;
+}
+
+/* Is the file to be what the row has? What is empty, or was fsynced, later than
+   that is not. */
+static bool must_restore(const struct recovery *r, const struct staging *s)
+{
+	uint64_t bytes = s->row_bytes.committed;
+
+	if (bytes == 0 || s->synced_generation > bytes)
+		return false;
+	return r->is_rebooted || bytes == s->generation;
+}
+
+static int restore(struct recovery *r, const struct staging *s)
+{
+	struct fetch f = {.id = s->id};
+	int rc = db_read(r->st->db, run_fetch, &f);
+
+	if (rc == 0)
+		rc = write_bytes(r, s, &f.bytes);
+	journal_bytes_release(&f.bytes);
+	if (rc < 0)
+		log_err("recovery: a file could not be written from the "
+			"journal: key=%s id=%lld error=\"%s\"",
+			LOG_Q(s->key), (long long)s->id, strerror(-rc));
+	return rc;
+}
+
 static int examine(struct recovery *r, size_t at)
 {
 	char name[STAGING_NAME_LEN];
 	struct staging *s = r->files[at];
 	struct stat st;
+	int rc = must_restore(r, s) ? restore(r, s) : 0;
 
+	if (rc < 0)
+		return rc;
 	if (fstatat(r->st->dirfd, staging_file_name(name, s->id), &st,
 		    AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? file_is_missing(r, at) : -errno;
@@ -536,8 +629,8 @@ static void report(const struct recovery *r, int handed)
 {
 	if (handed + r->lost + r->aside > 0)
 		log_notice("recovery: staged files found: files=%d lost=%zu "
-			   "moved_aside=%zu rebooted=%s",
-			   handed, r->lost, r->aside,
+			   "moved_aside=%zu restored=%zu rebooted=%s",
+			   handed, r->lost, r->aside, r->restored,
 			   r->is_rebooted ? "yes" : "no");
 }
 

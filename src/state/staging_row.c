@@ -9,8 +9,8 @@
  * A row that says that bytes are whole (promised, held, closed, ..., done)
  * is a claim.  Two rules make every crash point safe:
  *
- *   1. a durable claim is written after fdatasync of the bytes it speaks of
- *      (and fsync of the directory, once);
+ *   1. a durable claim is written with the bytes it speaks of, or after
+ *      fdatasync of them (staging_durable.c);
  *   2. before the first byte changes again, the claim is taken back, as
  *      durably as it was made (staging_unclaim_locked).
  *
@@ -69,6 +69,26 @@ static void told_locked(const struct row_job *j) ACK_REQUIRES(j->s->lock)
 		j->s->later = NULL;
 }
 
+static void charge_row_locked(struct staging *s, uint64_t room)
+	ACK_REQUIRES(s->lock)
+{
+	budget_settle(s->store->budget, 0,
+		      (int64_t)room - (int64_t)s->row_bytes.room);
+	s->row_bytes.room = room;
+}
+
+/* They are there, or gone. */
+static void note_bytes_locked(struct staging *s, const struct journal_bytes *b)
+	ACK_REQUIRES(s->lock)
+{
+	if (b->blob.data) {
+		s->row_bytes.committed = b->generation;
+	} else if (b->generation == s->row_bytes.posted) {
+		s->row_bytes.posted = s->row_bytes.committed = 0;
+		charge_row_locked(s, 0);
+	}
+}
+
 /* The next row says again what this one could not. */
 static void note_failure(struct row_job *j, int rc)
 {
@@ -78,7 +98,7 @@ static void note_failure(struct row_job *j, int rc)
 	told_locked(j);
 	was_stale = j->s->is_row_stale;
 	j->s->is_row_stale = true;
-	j->s->dirty |= j->parts;
+	j->s->dirty |= j->parts & ~(unsigned)JOURNAL_BYTES;
 	j->s->is_row_durable = false;
 	staging_unlock(j->s);
 	if (was_stale)
@@ -91,6 +111,8 @@ static void note_success(const struct row_job *j)
 {
 	staging_lock(j->s);
 	told_locked(j);
+	if (j->parts & JOURNAL_BYTES)
+		note_bytes_locked(j->s, &j->detail.bytes);
 	/* An older one in no hurry is told after a later one that failed. */
 	if (j->s->row_seq == j->seq) {
 		j->s->is_row_stale = false;
@@ -218,6 +240,7 @@ static int snap_row(const struct staging *s, struct journal_row *r)
 		.superseded = s->superseded,
 		.synced = staging_is_synced_locked(s),
 		.size = s->size,
+		.generation = s->generation,
 		.created_ms = s->created_ms,
 		.closed_ms = s->closed_ms,
 		.close_seq = s->close_seq,
@@ -231,7 +254,42 @@ static int snap_row(const struct staging *s, struct journal_row *r)
 	return rc;
 }
 
+/* Another fsync(2) may have been faster. */
+static bool is_news_locked(const struct staging *s,
+			   const struct journal_bytes *bytes)
+	ACK_REQUIRES(s->lock)
+{
+	return bytes->blob.data && bytes->generation >= s->row_bytes.posted &&
+	       bytes->generation > s->synced_generation;
+}
+
+/* Takes them; or those in the row go: the file itself has been fsynced since. */
+static void snap_bytes_locked(struct staging *s, struct row_job *j,
+			      struct journal_bytes *bytes) ACK_REQUIRES(s->lock)
+{
+	uint64_t posted = s->row_bytes.posted;
+
+	j->parts &= ~(unsigned)JOURNAL_BYTES;
+	if (bytes && is_news_locked(s, bytes)) {
+		j->parts |= JOURNAL_BYTES;
+		s->row_bytes.posted = bytes->generation;
+		charge_row_locked(s, staging_row_room(bytes->blob.len));
+		j->detail.bytes = *bytes;
+		*bytes = (struct journal_bytes){0};
+	} else if (posted > 0 && s->synced_generation >= posted) {
+		j->parts |= JOURNAL_BYTES;
+		j->detail.bytes.generation = posted;
+	}
+}
+
 int staging_row_post_locked(struct staging *s, int flags, struct row_job **out)
+{
+	return staging_row_post_bytes_locked(s, NULL, flags, out);
+}
+
+int staging_row_post_bytes_locked(struct staging *s,
+				  struct journal_bytes *bytes, int flags,
+				  struct row_job **out)
 {
 	AUTO(row_job_freep) struct row_job *j = NULL;
 	int rc;
@@ -251,6 +309,7 @@ int staging_row_post_locked(struct staging *s, int flags, struct row_job **out)
 		rc = snap_detail(s, j->parts, &j->detail);
 	if (rc < 0)
 		return rc;
+	snap_bytes_locked(s, j, bytes);
 	s->dirty = 0;
 	s->is_row_durable = false;
 	j->job = (struct db_job){.fn = run_row,
@@ -345,84 +404,4 @@ int staging_unclaim_locked(struct staging *s)
 			return rc;
 	}
 	return 0;
-}
-
-/* -- durable data ------------------------------------------------------------ */
-
-bool staging_is_synced_locked(const struct staging *s)
-{
-	return (s->synced_generation == s->generation && s->is_dir_synced) ||
-	       (s->size == 0 && !s->base);
-}
-
-/* After a failed fsync the kernel takes the pages for clean, and the next one
-   succeeds without having written them: so the failure stays. */
-static int note_sync_error(struct staging *s, int rc)
-{
-	staging_lock(s);
-	s->sync_error = rc;
-	staging_unlock(s);
-	log_err("staging: fsync failed, the file can never be trusted again: "
-		"directory=%s id=%lld error=\"%s\"",
-		LOG_Q(s->store->dir), (long long)s->id, strerror(-rc));
-	return rc;
-}
-
-static int sync_to_disk(struct staging *s, int fd, bool need_data,
-			bool need_dir)
-{
-	failpoint("staging.sync.before_data");
-	if (need_data && fdatasync(fd) < 0)
-		return note_sync_error(s, -errno);
-	failpoint("staging.sync.data_synced");
-	if (need_dir && fsync(s->store->dirfd) < 0)
-		return note_sync_error(s, -errno);
-	failpoint("staging.sync.dir_synced");
-	return 0;
-}
-
-int staging_sync_data(struct staging *s)
-{
-	uint64_t generation;
-	bool need_data, need_dir;
-	int fd, rc;
-
-	staging_lock(s);
-	generation = s->generation;
-	need_data = s->synced_generation != generation;
-	need_dir = !s->is_dir_synced;
-	fd = staging_fd_locked(s);
-	rc = fd < 0 ? fd : s->sync_error;
-	staging_unlock(s);
-	if (rc == 0)
-		rc = sync_to_disk(s, fd, need_data, need_dir);
-	if (rc < 0)
-		return rc;
-	staging_lock(s);
-	if (s->synced_generation < generation)
-		s->synced_generation = generation;
-	s->is_dir_synced = true;
-	staging_unlock(s);
-	return 0;
-}
-
-/* -- bytes of the base --------------------------------------------------------- */
-
-int staging_keep_filled(struct staging *s)
-{
-	struct row_job *job = NULL;
-	int fd = -1, rc = 0;
-
-	staging_lock(s);
-	/* The bytes before a durable row that speaks of them. */
-	if (s->dirty & JOURNAL_RANGES && s->claim == CLAIM_DURABLE)
-		fd = staging_fd_locked(s);
-	staging_unlock(s);
-	if (fd >= 0 && fdatasync(fd) < 0)
-		return note_sync_error(s, -errno);
-	staging_lock(s);
-	if (s->dirty & JOURNAL_RANGES)
-		rc = staging_row_post_locked(s, DB_WAIT, &job);
-	staging_unlock(s);
-	return rc < 0 ? rc : staging_row_wait(job);
 }

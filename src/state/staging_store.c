@@ -82,7 +82,8 @@ int staging_alloc(struct staging_store *st, const char *key, int64_t id,
 static void staging_free(struct staging *s)
 {
 	assert(!s->ops);
-	budget_settle(s->store->budget, 0, -(int64_t)s->charged);
+	budget_settle(s->store->budget, 0,
+		      -(int64_t)(s->charged + s->row_bytes.room));
 	if (s->fd >= 0)
 		close(s->fd);
 	staging_props_release(&s->props);

@@ -181,6 +181,19 @@ struct staging *state_write(struct state_fix *f, const char *key,
 	return s;
 }
 
+char *state_big(const char *word)
+{
+	size_t size = STAGING_ROW_BYTES_MAX + 1, len = strlen(word);
+	char *text = malloc(size + 1);
+
+	if (!text)
+		abort();
+	memset(text, '.', size);
+	memcpy(text, word, len);
+	text[size] = '\0';
+	return text;
+}
+
 void state_expect_bytes(struct staging *s, const char *text)
 {
 	size_t len = strlen(text);

@@ -71,6 +71,9 @@ struct staging_close state_close_info(const char *delivery_id);
 /** Create, write text, do not close. For children too. */
 struct staging *state_write(struct state_fix *f, const char *key,
 			    const char *text);
+/** word, then filler: too much for a row (STAGING_ROW_BYTES_MAX), so that the file
+ *  itself is fsynced. Free it. */
+char *state_big(const char *word);
 /** Fails unless the staged bytes are this text. */
 void state_expect_bytes(struct staging *s, const char *text);
 

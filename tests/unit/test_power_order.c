@@ -7,7 +7,7 @@
  * then do it.  The first half checks the order of what is noted; the second
  * stops a process at every one of these events, makes of what was fsynced
  * (and of worse mixtures) the disk that a power cut may leave, and starts
- * there.
+ * there.  All of it with files whose bytes go into their rows, and with big ones.
  *
  *     p  bytes of a staging file        F  fdatasync of it
  *     u  a staging file is unlinked     D  fsync of staging/
@@ -343,39 +343,54 @@ static int finish(struct staging *s)
 	return rc < 0 ? rc : staging_discard(s);
 }
 
+static int sync_and_grow(struct staging *s)
+{
+	AUTO_FREE char *more = state_big("");
+	int rc = staging_sync(s);
+
+	return rc < 0 ? rc : staging_pwrite(s, more, strlen(more), 5);
+}
+
 static const struct order_case {
 	const char *name;
 	int (*before)(struct staging *s); /* not recorded */
 	int (*act)(struct staging *s);
-	const char *want; /* of the events; commits end in w+ or w+W */
+	const char *big;   /* events; commits end in w+ or w+W */
+	const char *small; /* NULL: the same */
 } orders[] = {
-	{"close, durable",                     nothing,          close_durably,   "^FDw+W$"},
-	{"hold, durable",                      nothing,          hold_durably,    "^FDw+W$"},
-	{"fsync",			      nothing,          staging_sync,    "^FDw+W$"},
-	{"fsync again, nothing new",           staging_sync,     staging_sync,    "^$"     },
-	{"first failure",                      close_plainly,    fail_upload,     "^FDw+W$"},
-	{"second failure",                     fail_upload,      fail_upload,     "^w+$"   },
-	{"close after fsync",                  staging_sync,     close_durably,   "^w+W$"  },
+	{"close, durable",                     nothing,          close_durably,   "^FDw+W$", "^w+W$"},
+	{"hold, durable",                      nothing,          hold_durably,    "^FDw+W$", "^w+W$"},
+	{"fsync",			      nothing,          staging_sync,    "^FDw+W$", "^w+W$"},
+	{"fsync again, nothing new",           staging_sync,     staging_sync,    "^$",      NULL   },
+	{"fsync of what has grown",            sync_and_grow,    staging_sync,    "^F$",
+	 "^FDw+W$"										  },
+	{"first failure",                      close_plainly,    fail_upload,     "^FDw+W$", "^w+W$"},
+	{"second failure",                     fail_upload,      fail_upload,     "^w+$",    NULL   },
+	{"close after fsync",                  staging_sync,     close_durably,   "^w+W$",   NULL   },
 	{"write after a durable promise",      promise_and_sync, write_again,
-	 "^w+Wp$"									  },
-	{"write after a promise",              staging_promise,  write_again,     "^w+p$"  },
-	{"second write",                       write_again,      write_again,     "^p$"    },
+	 "^w+Wp$",									   NULL   },
+	{"write after a promise",              staging_promise,  write_again,     "^w+p$",   NULL   },
+	{"second write",                       write_again,      write_again,     "^p$",     NULL   },
 	{"write to a reopened held file",      hold_and_reopen,  write_again,
-	 "^w+Wp$"									  },
-	{"truncate of one",                    hold_and_reopen,  cut,             "^w+Wp$" },
-	{"rename of a durably held file",      hold_durably,     rename_it,       "^w+W$"  },
-	{"rename of an open file",             nothing,          rename_it,       "^w+$"   },
-	{"discard of a durable file",          close_durably,    staging_discard, "^w+Wu$" },
+	 "^w+Wp$",									   NULL   },
+	{"truncate of one",                    hold_and_reopen,  cut,             "^w+Wp$",  NULL   },
+	{"rename of a durably held file",      hold_durably,     rename_it,       "^w+W$",
+	 NULL										       },
+	{"rename of an open file",             nothing,          rename_it,       "^w+$",    NULL   },
+	{"discard of a durable file",          close_durably,    staging_discard, "^w+Wu$",
+	 NULL										       },
 	{"done and discard of a durable file", close_durably,    finish,
-	 "^w+(Ww+)?Wu$"								    },
-	{"done and discard of a plain one",    close_plainly,    finish,          "^w+u$"  },
-	{"close, not durable",                 nothing,          close_plainly,   "^w+$"   },
-	{"promise",			    nothing,          staging_promise, "^w+$"   },
+	 "^w+(Ww+)?Wu$",								     NULL   },
+	{"done and discard of a plain one",    close_plainly,    finish,          "^w+u$",
+	 NULL										       },
+	{"close, not durable",                 nothing,          close_plainly,   "^w+$",    NULL   },
+	{"promise",			    nothing,          staging_promise, "^w+$",    NULL   },
 };
 
-static void check_order(struct state_fix *f, const struct order_case *c)
+static void check_order(struct state_fix *f, const struct order_case *c,
+			const char *bytes, const char *events)
 {
-	struct staging *s = state_write(f, "k", "bytes");
+	struct staging *s = state_write(f, "k", bytes);
 	regex_t want;
 
 	if (c->before == fail_upload)
@@ -386,9 +401,10 @@ static void check_order(struct state_fix *f, const struct order_case *c)
 	assert_int_equal(c->act(s), 0);
 	assert_int_equal(db_commit(f->db), 0); /* what nobody waited for */
 	record(false);
-	assert_int_equal(regcomp(&want, c->want, REG_EXTENDED | REG_NOSUB), 0);
+	assert_int_equal(regcomp(&want, events, REG_EXTENDED | REG_NOSUB), 0);
 	if (regexec(&want, rec.events, 0, NULL, 0) != 0)
-		fail_msg("%s: %s, not %s", c->name, rec.events, c->want);
+		fail_msg("%s, %zu bytes: %s, not %s", c->name, strlen(bytes),
+			 rec.events, events);
 	regfree(&want);
 	staging_discard(s);
 	staging_put(s);
@@ -396,8 +412,14 @@ static void check_order(struct state_fix *f, const struct order_case *c)
 
 static void data_goes_before_the_row_that_speaks_of_it(void **state)
 {
-	for (size_t i = 0; i < ARRAY_LEN(orders); i++)
-		check_order(*state, &orders[i]);
+	AUTO_FREE char *big = state_big("bytes");
+
+	for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
+		const struct order_case *c = &orders[i];
+
+		check_order(*state, c, big, c->big);
+		check_order(*state, c, "bytes", c->small ? c->small : c->big);
+	}
 }
 
 static void nothing_is_fsynced_at_create(void **state)
@@ -434,13 +456,17 @@ static void clean_stop_syncs_before_it_says_so(void **state)
 static void failed_fsync_is_not_forgiven(void **state)
 {
 	struct state_fix *f = *state;
-	struct staging *s = state_write(f, "k", "bytes");
+	AUTO_FREE char *big = state_big("bytes");
+	struct staging *s = state_write(f, "k", big);
 
 	rec.fail_sync = EIO;
 	assert_int_equal(freeze(s, true), -EIO);
 	assert_int_equal(staging_state_of(s), STAGING_OPEN);
 	assert_int_equal(freeze(s, true), -EIO);
 	assert_int_equal(staging_sync(s), -EIO);
+	/* However small it gets: reading it back is no better. */
+	assert_int_equal(staging_truncate(s, 5), 0);
+	assert_int_equal(freeze(s, true), -EIO);
 	staging_put(s);
 	s = state_write(f, "other", "bytes");
 	assert_int_equal(freeze(s, true), 0);
@@ -453,9 +479,20 @@ struct cut_fix {
 	struct state_fix state;
 	char *shadow; /* what was fsynced */
 	char *marks;  /* how far the life has come: a file each */
+	bool is_big;  /* too big for rows */
 };
 
 static struct cut_fix *the_cut;
+
+/* What is written for this word. */
+static char *full(const char *word)
+{
+	char *text = the_cut->is_big ? state_big(word) : str_dup(word);
+
+	if (!text)
+		abort();
+	return text;
+}
 
 /* The program has been answered. */
 static void mark(const char *name)
@@ -473,9 +510,17 @@ static bool is_marked(const struct cut_fix *c, const char *name)
 	return access(path, F_OK) == 0;
 }
 
+static struct staging *write_full(struct state_fix *f, const char *key,
+				  const char *word)
+{
+	AUTO_FREE char *text = full(word);
+
+	return state_write(f, key, text);
+}
+
 static void life_of_a(struct state_fix *f)
 {
-	struct staging *s = state_write(f, "a", "aaaaaaaa");
+	struct staging *s = write_full(f, "a", "aaaaaaaa");
 
 	CHILD_CHECK(freeze(s, true) == 0);
 	mark("a closed");
@@ -491,7 +536,8 @@ static void life_of_a(struct state_fix *f)
 
 static void life_of_b(struct state_fix *f)
 {
-	struct staging *s = state_write(f, "b", "one");
+	AUTO_FREE char *one = full("one");
+	struct staging *s = state_write(f, "b", one);
 
 	CHILD_CHECK(staging_sync(s) == 0);
 	mark("b synced");
@@ -503,13 +549,34 @@ static void life_of_b(struct state_fix *f)
 	mark("b reopened");
 	CHILD_CHECK(staging_pwrite(s, "x", 1, 0) == 0);
 	CHILD_CHECK(staging_pwrite(s, "thr", 3, 0) == 0);
-	CHILD_CHECK(staging_truncate(s, 3) == 0);
+	CHILD_CHECK(staging_truncate(s, strlen(one)) == 0);
 	CHILD_CHECK(staging_promise(s) == 0);
 	CHILD_CHECK(staging_sync(s) == 0);
 	mark("b promised");
 	CHILD_CHECK(staging_rekey(s, "c") == 0);
 	mark("c renamed");
 	CHILD_CHECK(freeze(s, false) == 0);
+	staging_put(s);
+}
+
+/* Small, big and small again. */
+static void life_of_d(struct state_fix *f)
+{
+	AUTO_FREE char *big = state_big("ee");
+	struct staging *s = state_write(f, "d", "dd");
+
+	CHILD_CHECK(staging_sync(s) == 0);
+	mark("d small");
+	CHILD_CHECK(staging_pwrite(s, big, strlen(big), 0) == 0);
+	CHILD_CHECK(staging_sync(s) == 0);
+	mark("d big");
+	CHILD_CHECK(staging_pwrite(s, "f", 1, 0) == 0);
+	CHILD_CHECK(staging_rekey(s, "d") == 0); /* a row as it is */
+	mark("d cut");
+	CHILD_CHECK(staging_truncate(s, 0) == 0);
+	CHILD_CHECK(staging_pwrite(s, "four", 4, 0) == 0);
+	CHILD_CHECK(freeze(s, true) == 0);
+	mark("d closed");
 	staging_put(s);
 }
 
@@ -520,6 +587,8 @@ static void life(struct state_fix *f)
 	record(true);
 	life_of_a(f);
 	life_of_b(f);
+	if (!the_cut->is_big)
+		life_of_d(f);
 	record(false);
 	mark("end");
 }
@@ -530,8 +599,28 @@ enum disk {
 	ONLY_SYNCED,   /* what was fsynced, nothing else */
 	JOURNAL_AHEAD, /* the journal got there, the data did not */
 	DATA_AHEAD,    /* the other way round */
+	NAMES_GONE,    /* the journal, and no name that was not fsynced */
+	ZEROS,         /* the journal; what was not fsynced has its size */
+	TOO_LONG, /* what was fsynced; the rest is longer than it ever was */
 	DISKS
 };
+
+static bool is_journal_ahead(enum disk d)
+{
+	return d == JOURNAL_AHEAD || d == NAMES_GONE || d == ZEROS;
+}
+
+/* Bytes that nobody wrote, where those that somebody wrote have not got. */
+static void place_zeros(const char *now, size_t more, const char *path)
+{
+	AUTO(buf_release) struct buf b = BUF_INIT;
+	AUTO_FREE char *zeros = NULL;
+
+	test_file_read(now, &b);
+	zeros = calloc(1, b.len + more + 1);
+	assert_non_null(zeros);
+	test_file_write(path, zeros, b.len + more);
+}
 
 static void copy_file(const char *from_dir, const char *name,
 		      const char *to_dir, const char *to_name)
@@ -554,16 +643,20 @@ static void place_staged(const struct cut_fix *c, enum disk d, const char *name,
 	AUTO_FREE char *to = test_path(dir, "staging");
 	AUTO_FREE char *safe_name = test_path(c->shadow, "name.%s", name);
 	AUTO_FREE char *safe = test_path(c->shadow, "%s", name);
+	AUTO_FREE char *file = test_path(now, "%s", name);
 	AUTO_FREE char *path = test_path(to, "%s", name);
 
 	if (d == DATA_AHEAD) {
 		copy_file(now, name, to, name);
 		return;
 	}
-	if (d == ONLY_SYNCED && access(safe_name, F_OK) < 0)
+	if ((d == ONLY_SYNCED || d == NAMES_GONE) &&
+	    access(safe_name, F_OK) < 0)
 		return;
 	if (access(safe, F_OK) == 0)
 		copy_file(c->shadow, name, to, name);
+	else if (d == ZEROS || d == TOO_LONG)
+		place_zeros(file, d == TOO_LONG ? 10 : 0, path);
 	else
 		test_file_write(path, "", 0); /* not yet allocated */
 }
@@ -578,7 +671,7 @@ static char *make_disk(const struct cut_fix *c, enum disk d)
 
 	assert_int_equal(dir_make(below, 0700), 0);
 	copy_file(c->state.dir, "journal.db", dir, "journal.db");
-	copy_file(d == JOURNAL_AHEAD ? c->state.dir : c->shadow,
+	copy_file(is_journal_ahead(d) ? c->state.dir : c->shadow,
 		  "journal.db-wal", dir, "journal.db-wal");
 	list = opendir(staging);
 	assert_non_null(list);
@@ -597,43 +690,105 @@ static bool is_publishable(enum staging_state s)
 	       s == STAGING_RETRYING;
 }
 
+/* The first bytes, as a string. */
+static void read_start(struct staging *s, char out[64])
+{
+	ssize_t n = staging_pread(s, out, 63, 0);
+
+	out[n > 0 ? n : 0] = '\0';
+}
+
 static bool has_bytes(struct staging *s, const char *text)
 {
-	char got[64] = {0};
-	ssize_t n = staging_pread(s, got, sizeof(got) - 1, 0);
+	size_t len = strlen(text);
+	AUTO_FREE char *got = malloc(len + 1);
 
-	return n == (ssize_t)strlen(text) && strcmp(got, text) == 0;
+	return got && staging_pread(s, got, len + 1, 0) == (ssize_t)len &&
+	       memcmp(got, text, len) == 0;
+}
+
+static bool has_full(struct staging *s, const char *word)
+{
+	AUTO_FREE char *text = full(word);
+
+	return has_bytes(s, text);
 }
 
 /* Published, it would be a file that some program closed. */
 static bool is_whole(struct staging *s)
 {
-	return has_bytes(s, "aaaaaaaa") || has_bytes(s, "one") ||
-	       has_bytes(s, "two") || has_bytes(s, "thr");
+	return has_full(s, "aaaaaaaa") || has_full(s, "one") ||
+	       has_full(s, "two") || has_full(s, "thr") || has_bytes(s, "four");
+}
+
+/* What was held, or any of the writes after it. */
+static bool is_two_or_later(struct staging *s)
+{
+	char got[64];
+
+	read_start(s, got);
+	return strlen(got) >= 3 && strchr("txt", got[0]) &&
+	       strchr("wh", got[1]) && strchr("or", got[2]);
+}
+
+static const char *find_broken_promise_of_b(const struct cut_fix *c,
+					    struct state_fix *f)
+{
+	struct staging *b = state_found(f, "b");
+
+	if (!b)
+		b = state_found(f, "c");
+	if (is_marked(c, "b synced") && !b)
+		return "b was fsynced";
+	if (is_marked(c, "b held") && !is_marked(c, "b reopened") &&
+	    (staging_state_of(b) != STAGING_HELD || !has_full(b, "two")))
+		return "b was held";
+	if (is_marked(c, "b held") && !is_two_or_later(b))
+		return "what was held of b is gone";
+	if (is_marked(c, "b promised") &&
+	    (staging_state_of(b) != STAGING_CLOSED || !has_full(b, "thr")))
+		return "b was fsynced and closed";
+	if (is_marked(c, "c renamed") && !state_found(f, "c"))
+		return "b was renamed";
+	return NULL;
+}
+
+static const char *find_broken_promise_of_d(const struct cut_fix *c,
+					    struct state_fix *f)
+{
+	struct staging *d = state_found(f, "d");
+	char got[64];
+
+	if (!is_marked(c, "d small"))
+		return NULL;
+	if (!d)
+		return "d was fsynced";
+	read_start(d, got);
+	if (!is_marked(c, "d cut") &&
+	    (strlen(got) < 2 || !strchr("def", got[0]) ||
+	     !strchr("de", got[1])))
+		return "what was fsynced of d is gone";
+	if (is_marked(c, "d big") && !is_marked(c, "d cut") &&
+	    (staging_size(d) <= STAGING_ROW_BYTES_MAX || got[1] != 'e'))
+		return "what was fsynced last of d is gone";
+	if (is_marked(c, "d closed") &&
+	    (staging_state_of(d) != STAGING_CLOSED || !has_bytes(d, "four")))
+		return "d was closed";
+	return NULL;
 }
 
 /* Something promised durably that is not there. */
 static const char *find_broken_promise(const struct cut_fix *c,
 				       struct state_fix *f)
 {
-	struct staging *a = state_found(f, "a"), *b = state_found(f, "b");
+	struct staging *a = state_found(f, "a");
+	const char *broken;
 
-	if (!b)
-		b = state_found(f, "c");
 	if (is_marked(c, "a closed") && !is_marked(c, "a going") &&
 	    (!a || !is_publishable(staging_state_of(a))))
 		return "a was closed";
-	if (is_marked(c, "b synced") && !b)
-		return "b was fsynced";
-	if (is_marked(c, "b held") && !is_marked(c, "b reopened") &&
-	    (staging_state_of(b) != STAGING_HELD || !has_bytes(b, "two")))
-		return "b was held";
-	if (is_marked(c, "b promised") &&
-	    (staging_state_of(b) != STAGING_CLOSED || !has_bytes(b, "thr")))
-		return "b was fsynced and closed";
-	if (is_marked(c, "c renamed") && !state_found(f, "c"))
-		return "b was renamed";
-	return NULL;
+	broken = find_broken_promise_of_b(c, f);
+	return broken ? broken : find_broken_promise_of_d(c, f);
 }
 
 static void check_disk(const struct cut_fix *c, enum disk d, size_t at)
@@ -657,9 +812,9 @@ static void check_disk(const struct cut_fix *c, enum disk d, size_t at)
 }
 
 /* @return whether the life came to its end before */
-static bool cut_power_at(size_t event)
+static bool cut_power_at(size_t event, bool is_big)
 {
-	struct cut_fix c = {0};
+	struct cut_fix c = {.is_big = is_big};
 	bool is_over;
 
 	state_init_in_memory(&c.state);
@@ -683,14 +838,25 @@ static bool cut_power_at(size_t event)
 	return is_over;
 }
 
-static void power_may_go_at_any_event(void **state)
+static void cut_power_everywhere(bool is_big)
 {
 	size_t event = 1;
 
-	(void)state;
-	while (!cut_power_at(event))
+	while (!cut_power_at(event, is_big))
 		event++;
 	assert_in_range(event, 25, 100);
+}
+
+static void power_may_go_at_any_event(void **state)
+{
+	(void)state;
+	cut_power_everywhere(true);
+}
+
+static void power_may_go_where_bytes_stand_in_rows(void **state)
+{
+	(void)state;
+	cut_power_everywhere(false);
 }
 
 int main(void)
@@ -702,6 +868,7 @@ int main(void)
 		T(clean_stop_syncs_before_it_says_so),
 		T(failed_fsync_is_not_forgiven),
 		cmocka_unit_test(power_may_go_at_any_event),
+		cmocka_unit_test(power_may_go_where_bytes_stand_in_rows),
 	};
 
 	log_set_level(LOG_LVL_ERR - 1);
