@@ -196,29 +196,41 @@ static int copy_response(struct cb_record *to, const struct cb_record *from)
 	return 0;
 }
 
-static void record_free(void *arg)
-{
-	struct cb_record *r = arg;
+/* A copy that nobody waits for. */
+struct later_add {
+	struct cb_record record;
+	int rc; /* when it was run last */
+};
 
-	if (!r)
+static void later_add_done(void *arg)
+{
+	struct later_add *l = arg;
+
+	if (!l)
 		return;
-	cb_record_release(r);
-	free(r);
+	if (l->rc < 0)
+		log_err("callback: the outcome could not be recorded: key=%s "
+			"state=%s errno=%d",
+			LOG_Q(l->record.key), state_text(&l->record), -l->rc);
+	cb_record_release(&l->record);
+	free(l);
 }
 
-static void record_freep(struct cb_record **r)
+static void later_add_freep(struct later_add **l)
 {
-	record_free(*r);
+	later_add_done(*l);
 }
 
 /* What an attempt's row needs. */
-static int record_copy(const struct cb_record *r, struct cb_record **out)
+static int later_add_new(const struct cb_record *r, struct later_add **out)
 {
-	AUTO(record_freep) struct cb_record *c = calloc(1, sizeof(*c));
+	AUTO(later_add_freep) struct later_add *l = calloc(1, sizeof(*l));
+	struct cb_record *c;
 	int rc;
 
-	if (!c)
+	if (!l)
 		return -ENOMEM;
+	c = &l->record;
 	c->object = r->object;
 	c->state = r->state;
 	c->time_ms = r->time_ms;
@@ -237,34 +249,30 @@ static int record_copy(const struct cb_record *r, struct cb_record **out)
 		rc = kvs_copy(&c->vars, &r->vars);
 	if (rc < 0)
 		return rc;
-	*out = take_ptr(c);
+	*out = take_ptr(l);
 	return 0;
 }
 
-static int run_add_alone(sqlite3 *sql, void *arg)
+static int run_later_add(sqlite3 *sql, void *arg)
 {
-	const struct cb_record *r = arg;
-	int rc = run_add(sql, arg);
+	struct later_add *l = arg;
 
-	if (rc < 0)
-		log_err("callback: the outcome could not be recorded: key=%s "
-			"state=%s errno=%d",
-			LOG_Q(r->key), state_text(r), -rc);
-	return rc;
+	l->rc = run_add(sql, &l->record);
+	return l->rc;
 }
 
 int cblog_add(struct db *db, const struct cb_record *r, int flags)
 {
 	union record_arg u = {.record = r};
-	struct cb_record *copy = NULL;
+	struct later_add *later = NULL;
 	int rc;
 
 	if (!(flags & DB_LATER))
 		return db_write(db, run_add, u.arg, flags);
-	rc = record_copy(r, &copy);
+	rc = later_add_new(r, &later);
 	return rc < 0 ? rc
-		      : db_write_nowait(db, run_add_alone, copy, record_free,
-					flags);
+		      : db_write_nowait(db, run_later_add, later,
+					later_add_done, flags);
 }
 
 /* -- outcomes move ------------------------------------------------------------ */
@@ -416,7 +424,7 @@ struct prune {
 	long long first, last; /* ids that there are; the last one stays */
 	long long keep_from;   /* below: too many */
 	long long at;          /* looked at so far */
-	int gone;
+	int gone;              /* in the last step */
 };
 
 static int run_prune_range(sqlite3 *sql, void *arg)
@@ -468,7 +476,7 @@ static int run_prune_step(sqlite3 *sql, void *arg)
 	rc = sql_run(st);
 	if (rc < 0)
 		return rc;
-	p->gone += sqlite3_changes(sql);
+	p->gone = sqlite3_changes(sql);
 	return sql_exec(sql, "PRAGMA incremental_vacuum(256)");
 }
 
@@ -479,8 +487,11 @@ int cblog_prune(struct db *db, int64_t older_than_ms, uint64_t keep_count)
 	struct prune p = {.older_than_ms = older_than_ms,
 			  .keep_count = keep_count};
 	int rc = db_read(db, run_prune_range, &p);
+	int gone = 0;
 
-	for (p.at = p.first; rc == 0 && p.at < p.last; p.at += PRUNE_STEP)
+	for (p.at = p.first; rc == 0 && p.at < p.last; p.at += PRUNE_STEP) {
 		rc = db_write(db, run_prune_step, &p, DB_WAIT);
-	return rc < 0 ? rc : p.gone;
+		gone += rc < 0 ? 0 : p.gone;
+	}
+	return rc < 0 ? rc : gone;
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The writer thread takes whatever is queued, runs it in one transaction (a
- * savepoint each, but for the first), commits, and tells everybody, those in no
- * hurry last.  While it commits the next group gathers: that is the whole of the
- * group commit.  What a row costs is mostly its commit; so writes in no hurry
- * (DB_LATER) stand in the queue until another comes.
+ * The writer thread takes whatever is queued, runs it in one transaction,
+ * commits, and tells everybody, those in no hurry last.  While it commits the next
+ * group gathers: that is the whole of the group commit.  What a row costs is
+ * mostly its commit; so writes in no hurry (DB_LATER) stand in the queue until
+ * another comes.
+ *
+ * When one fails, all are rolled back and run again, each with a savepoint:
+ * SQLite copies each page that is changed after one.
  *
  * synchronous is NORMAL (the WAL is written, not fsynced: it survives the
  * process) unless the group holds a durable write: then FULL, and the commit
@@ -59,32 +62,6 @@ static int begin(struct db *db, bool is_durable)
 	return run_control(db->begin);
 }
 
-/* One job, rolled back alone when it fails. */
-static int run_job(struct db *db, struct db_job *job)
-{
-	int rc = run_control(db->savepoint);
-
-	if (rc < 0)
-		return rc;
-	rc = job->fn(db->writer, job->arg);
-	if (rc < 0)
-		sql_exec(db->writer, "ROLLBACK TO job");
-	if (run_control(db->release) < 0 && rc == 0)
-		rc = -EIO;
-	return rc;
-}
-
-/* What stands first is all there is to roll back: it needs no savepoint. */
-static int run_first_job(struct db *db, struct db_job *job)
-{
-	int rc = job->fn(db->writer, job->arg);
-
-	if (rc < 0 && !sqlite3_get_autocommit(db->writer) &&
-	    sql_exec(db->writer, "ROLLBACK") == 0)
-		run_control(db->begin);
-	return rc;
-}
-
 static void complain(struct db *db, const char *what, int rc)
 {
 	int64_t now = clock_mono_ms();
@@ -117,21 +94,59 @@ static bool is_any_durable(const struct db_job *list)
 	return false;
 }
 
-/* Run each; @return 0, or why the transaction is gone (SQLite gives it up by
-   itself when the disk is full). */
-static int run_jobs(struct db *db, struct db_job *list)
+/* @return 0; -errno: of one that failed, or why the transaction is gone (SQLite
+   gives it up by itself when the disk is full) */
+static int run_together(struct db *db, const struct db_job *list)
 {
-	bool is_first = true;
+	int rc = 0;
 
+	for (; rc == 0 && list; list = list->next) {
+		if (list->fn)
+			rc = list->fn(db->writer, list->arg);
+		if (rc == 0 && sqlite3_get_autocommit(db->writer))
+			rc = -EIO;
+	}
+	return rc;
+}
+
+/* One job, rolled back alone when it fails. */
+static int run_job(struct db *db, struct db_job *job)
+{
+	int rc = run_control(db->savepoint);
+
+	if (rc < 0)
+		return rc;
+	rc = job->fn(db->writer, job->arg);
+	if (rc < 0)
+		sql_exec(db->writer, "ROLLBACK TO job");
+	if (run_control(db->release) < 0 && rc == 0)
+		rc = -EIO;
+	return rc;
+}
+
+/* @return 0, or why the transaction is gone */
+static int run_each(struct db *db, struct db_job *list)
+{
 	for (struct db_job *j = list; j; j = j->next) {
 		if (!j->fn)
 			continue;
-		j->rc = is_first ? run_first_job(db, j) : run_job(db, j);
-		is_first = false;
+		j->rc = run_job(db, j);
 		if (sqlite3_get_autocommit(db->writer))
 			return j->rc < 0 ? j->rc : -EIO;
 	}
 	return 0;
+}
+
+static int run_jobs(struct db *db, struct db_job *list)
+{
+	int rc = run_together(db, list);
+
+	if (rc == 0 || sqlite3_get_autocommit(db->writer))
+		return rc;
+	rc = sql_exec(db->writer, "ROLLBACK");
+	if (rc == 0)
+		rc = run_control(db->begin);
+	return rc < 0 ? rc : run_each(db, list);
 }
 
 static void run_group(struct db *db, struct db_job *list)

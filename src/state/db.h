@@ -8,7 +8,8 @@
  * it may share with others; db_write() returns when that transaction is
  * committed (it survives the daemon's death), with DB_DURABLE when the WAL has
  * been fsynced too (it survives power loss).  A function that fails is
- * rolled back alone (savepoint).
+ * rolled back alone.  For that it and others may be called twice, the first
+ * time in vain: what it does beside SQL must be the same then.
  *
  * Layer    state.
  * Threads  any.  Callers hold no lock that create or getxattr needs

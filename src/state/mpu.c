@@ -71,6 +71,7 @@ static int run_walk(sqlite3 *sql, void *arg)
 		"  WHERE upload_id IS NOT NULL) ORDER BY rowid",
 		&st);
 
+	kvs_release(&w->found);
 	while (rc >= 0 && (rc = sql_step(st)) > 0) {
 		AUTO_FREE char *id = NULL;
 		AUTO_FREE char *key = NULL;

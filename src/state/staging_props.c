@@ -266,6 +266,8 @@ static int run_get_parts(sqlite3 *sql, void *arg)
 {
 	struct parts_read *r = arg;
 
+	free(r->parts);
+	r->parts = NULL;
 	return journal_parts(sql, r->id, &r->parts, &r->count);
 }
 
