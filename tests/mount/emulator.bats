@@ -221,6 +221,16 @@ callback() {
 	is "$(emulator_log 'log[-1]["bytes_in"]')" 3000000
 }
 
+@test "all that OSS allows in headers fits, twice over" {
+	open
+	local text
+	text=$(printf 'y%.0s' {1..2000})
+	# 8 KiB of metadata, 2 * 6.7 of callback, 11 of tags, 3 of key: 36
+	printf "%s: $text\n" x-oss-meta-{a..d} x-pad-{a..z} x-fill-{a..f} >headers
+	is "$(code -T headers -H @headers "$EMULATOR_URL/test/k")" 200
+	is "$(curl -sI "$EMULATOR_URL/test/k" | grep -c "^x-oss-meta-.: $text")" 4
+}
+
 @test "an upload that breaks off stores nothing" {
 	open
 	# shellcheck disable=SC2094
