@@ -57,6 +57,18 @@ static void ask_later(fuse_req_t req, const struct question *q)
 	parked_wait(p);
 }
 
+/* Of another namespace none can be here: ls(1), which asks for two of them for
+   each name, believes that for a whole mount, where it believes a missing
+   attribute for one name.  security.capability comes with every write
+   (fuse-facts 17), and getcap(8) complains unless it is merely missing. */
+static int not_ours(const char *name)
+{
+	bool may_be = strncmp(name, "user.", strlen("user.")) == 0 ||
+		      strcmp(name, "security.capability") == 0;
+
+	return may_be ? -ENODATA : -EOPNOTSUPP;
+}
+
 static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 			size_t size)
 {
@@ -65,9 +77,8 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 			     .size = size,
 			     .uid = fuse_req_ctx(req)->uid};
 
-	/* security.capability comes with every write (fuse-facts 17). */
 	if (!xattr_is_ours(name) || strlen(name) >= sizeof(q.name)) {
-		ops_reply(req, -ENODATA);
+		ops_reply(req, not_ours(name));
 		return;
 	}
 	strncat(q.name, name, sizeof(q.name) - 1);
