@@ -100,109 +100,61 @@ static void bind_opt_blob(sqlite3_stmt *st, int at,
 		sql_bind_blob(st, at, b->data, b->len);
 }
 
-static int put_blob(sqlite3 *sql, const char *text, int64_t id,
-		    const struct journal_blob *b)
+static const char put_detail[] =
+	"INSERT INTO staged_detail(id, props, close, ranges, base_key,"
+	" base_etag, base_size, base_modified_ms, upload_id, part_size, bytes,"
+	" bytes_generation) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)"
+	" ON CONFLICT(id) DO UPDATE SET"
+	" props=iif(?13, ?2, props), close=iif(?14, ?3, close),"
+	" ranges=iif(?15, ?4, ranges), base_key=iif(?16, ?5, base_key),"
+	" base_etag=iif(?16, ?6, base_etag),"
+	" base_size=iif(?16, ?7, base_size),"
+	" base_modified_ms=iif(?16, ?8, base_modified_ms),"
+	" upload_id=iif(?17, ?9, upload_id),"
+	" part_size=iif(?17, ?10, part_size), bytes=iif(?18, ?11, bytes),"
+	" bytes_generation=iif(?18, ?12, bytes_generation)";
+
+static void bind_detail(sqlite3_stmt *st, unsigned parts,
+			const struct journal_detail *d)
 {
-	AUTO(sql_done) sqlite3_stmt *st = NULL;
-	int rc = sql_get(sql, text, &st);
+	static const unsigned flags[] = {JOURNAL_PROPS,  JOURNAL_CLOSE,
+					 JOURNAL_RANGES, JOURNAL_BASE,
+					 JOURNAL_UPLOAD, JOURNAL_BYTES};
 
-	if (rc < 0)
-		return rc;
-	sqlite3_bind_int64(st, 1, id);
-	bind_opt_blob(st, 2, b);
-	return sql_run(st);
-}
-
-static int put_base(sqlite3 *sql, int64_t id, const struct staging_base *b)
-{
-	AUTO(sql_done) sqlite3_stmt *st = NULL;
-	int rc = sql_get(sql,
-			 "INSERT INTO staged_detail(id, base_key, base_etag,"
-			 " base_size, base_modified_ms) VALUES(?1,?2,?3,?4,?5)"
-			 " ON CONFLICT(id) DO UPDATE SET base_key=?2,"
-			 " base_etag=?3, base_size=?4, base_modified_ms=?5",
-			 &st);
-
-	if (rc < 0)
-		return rc;
-	sqlite3_bind_int64(st, 1, id);
-	if (b) {
-		sql_bind_text(st, 2, b->key);
-		sql_bind_text(st, 3, b->etag);
-		sql_bind_u64(st, 4, b->size);
-		sqlite3_bind_int64(st, 5, b->modified_ms);
+	bind_opt_blob(st, 2, &d->props);
+	bind_opt_blob(st, 3, &d->close);
+	bind_opt_blob(st, 4, &d->ranges);
+	if (d->base) {
+		sql_bind_text(st, 5, d->base->key);
+		sql_bind_text(st, 6, d->base->etag);
+		sql_bind_u64(st, 7, d->base->size);
+		sqlite3_bind_int64(st, 8, d->base->modified_ms);
 	}
-	return sql_run(st);
-}
-
-static int put_upload(sqlite3 *sql, int64_t id, const char *upload_id,
-		      uint64_t part_size)
-{
-	AUTO(sql_done) sqlite3_stmt *st = NULL;
-	int rc = sql_get(sql,
-			 "INSERT INTO staged_detail(id, upload_id, part_size)"
-			 " VALUES(?1,?2,?3) ON CONFLICT(id) DO UPDATE SET"
-			 " upload_id=?2, part_size=?3",
-			 &st);
-
-	if (rc < 0)
-		return rc;
-	sqlite3_bind_int64(st, 1, id);
-	sql_bind_text(st, 2, upload_id);
-	sql_bind_u64(st, 3, part_size);
-	rc = sql_run(st);
-	return rc < 0 || upload_id ? rc : journal_clear_parts(sql, id);
-}
-
-static int put_bytes(sqlite3 *sql, int64_t id, const struct journal_bytes *b)
-{
-	AUTO(sql_done) sqlite3_stmt *st = NULL;
-	int rc = sql_get(sql,
-			 "INSERT INTO staged_detail(id, bytes,"
-			 " bytes_generation) VALUES(?1,?2,?3)"
-			 " ON CONFLICT(id) DO UPDATE"
-			 " SET bytes=?2, bytes_generation=?3",
-			 &st);
-
-	if (rc < 0)
-		return rc;
-	sqlite3_bind_int64(st, 1, id);
-	if (b->blob.data) {
-		bind_opt_blob(st, 2, &b->blob);
-		sql_bind_u64(st, 3, b->generation);
+	if (parts & JOURNAL_UPLOAD) {
+		sql_bind_text(st, 9, d->upload_id);
+		sql_bind_u64(st, 10, d->part_size);
 	}
-	return sql_run(st);
+	if (d->bytes.blob.data) {
+		bind_opt_blob(st, 11, &d->bytes.blob);
+		sql_bind_u64(st, 12, d->bytes.generation);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+		sqlite3_bind_int(st, 13 + (int)i, (parts & flags[i]) != 0);
 }
 
 int journal_put_detail(sqlite3 *sql, int64_t id, unsigned parts,
 		       const struct journal_detail *d)
 {
-	int rc = 0;
+	AUTO(sql_done) sqlite3_stmt *st = NULL;
+	int rc = sql_get(sql, put_detail, &st);
 
-	if (parts & JOURNAL_PROPS)
-		rc = put_blob(sql,
-			      "INSERT INTO staged_detail(id, props)"
-			      " VALUES(?1,?2) ON CONFLICT(id) DO UPDATE"
-			      " SET props=?2",
-			      id, &d->props);
-	if (rc == 0 && (parts & JOURNAL_CLOSE))
-		rc = put_blob(sql,
-			      "INSERT INTO staged_detail(id, close)"
-			      " VALUES(?1,?2) ON CONFLICT(id) DO UPDATE"
-			      " SET close=?2",
-			      id, &d->close);
-	if (rc == 0 && (parts & JOURNAL_RANGES))
-		rc = put_blob(sql,
-			      "INSERT INTO staged_detail(id, ranges)"
-			      " VALUES(?1,?2) ON CONFLICT(id) DO UPDATE"
-			      " SET ranges=?2",
-			      id, &d->ranges);
-	if (rc == 0 && (parts & JOURNAL_BASE))
-		rc = put_base(sql, id, d->base);
-	if (rc == 0 && (parts & JOURNAL_UPLOAD))
-		rc = put_upload(sql, id, d->upload_id, d->part_size);
-	if (rc == 0 && (parts & JOURNAL_BYTES))
-		rc = put_bytes(sql, id, &d->bytes);
+	if (rc < 0)
+		return rc;
+	sqlite3_bind_int64(st, 1, id);
+	bind_detail(st, parts, d);
+	rc = sql_run(st);
+	if (rc == 0 && parts & JOURNAL_UPLOAD && !d->upload_id)
+		rc = journal_clear_parts(sql, id);
 	return rc;
 }
 

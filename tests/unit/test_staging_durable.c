@@ -188,8 +188,9 @@ static void where_the_budget_has_no_room_the_file_is_fsynced(void **state)
 static int run_refuse(sqlite3 *sql, void *arg)
 {
 	(void)arg;
-	return sql_exec(sql, "CREATE TEMP TRIGGER full BEFORE UPDATE OF bytes"
-			     " ON main.staged_detail BEGIN"
+	return sql_exec(sql, "CREATE TEMP TRIGGER full BEFORE INSERT"
+			     " ON main.staged_detail"
+			     " WHEN new.bytes IS NOT NULL BEGIN"
 			     " SELECT RAISE(ABORT, 'full'); END");
 }
 
