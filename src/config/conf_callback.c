@@ -104,7 +104,7 @@ static int add_line(struct kvs *list, int **lines, const char *name,
 
 	if (i < list->count) {
 		(*lines)[i] = line;
-		return str_set(&list->items[i].value, value);
+		return kvs_set_at(list, i, name, value);
 	}
 	more = realloc(*lines, (list->count + 1) * sizeof(*more));
 	if (!more)
@@ -120,11 +120,7 @@ static void remove_line(struct kvs *list, int *lines, const char *name)
 
 	if (!list->items || i >= list->count)
 		return;
-	free(list->items[i].name);
-	free(list->items[i].value);
-	list->count--;
-	memmove(&list->items[i], &list->items[i + 1],
-		(list->count - i) * sizeof(*list->items));
+	kvs_remove_at(list, i);
 	memmove(&lines[i], &lines[i + 1], (list->count - i) * sizeof(*lines));
 }
 
@@ -224,7 +220,7 @@ static void read_template(const struct conf *c, struct conf_callback *cb,
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	size_t i = kv_index(&cb->keys, "body_file");
 	struct complaint_at at;
-	struct kv *kv;
+	const struct kv *kv;
 	char shown[80];
 	int rc;
 
@@ -252,8 +248,7 @@ static void read_template(const struct conf *c, struct conf_callback *cb,
 			"empty, or no UTF-8 text; write the path of a text file");
 		return;
 	}
-	if (str_set(&kv->name, "body") < 0 ||
-	    str_set(&kv->value, buf_str(&text)) < 0)
+	if (kvs_set_at(&cb->keys, i, "body", buf_str(&text)) < 0)
 		complain(l, &at, NULL, "out of memory");
 }
 

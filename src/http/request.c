@@ -191,24 +191,17 @@ static void status_line(struct transfer *t, const char *line, size_t len)
 static int header_line(struct transfer *t, const char *line, size_t len)
 {
 	const char *colon = memchr(line, ':', len);
-	AUTO_FREE char *name = NULL;
-	AUTO_FREE char *value = NULL;
-	const char *from;
+	const char *from, *end = line + len;
 
 	if (!colon || t->resp->headers.count >= HEADERS_MAX)
 		return 0;
-	while (len > 0 && strchr("\r\n\t ", line[len - 1]))
-		len--;
-	if (line + len <= colon)
-		len = (size_t)(colon - line) + 1;
 	from = colon + 1;
-	while (from < line + len && (*from == ' ' || *from == '\t'))
+	while (end > from && strchr("\r\n\t ", end[-1]))
+		end--;
+	while (from < end && (*from == ' ' || *from == '\t'))
 		from++;
-	name = strndup(line, (size_t)(colon - line));
-	value = strndup(from, (size_t)(line + len - from));
-	if (!name || !value)
-		return -ENOMEM;
-	return kvs_add(&t->resp->headers, name, value);
+	return kvs_addn(&t->resp->headers, line, (size_t)(colon - line), from,
+			(size_t)(end - from));
 }
 
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
@@ -307,20 +300,21 @@ static int add_header(struct transfer *t, const char *line)
 }
 
 /* "Name;" is libcurl's way to send a header without a value. */
-static int add_pair(struct transfer *t, const struct kv *h)
+static int add_pair(struct transfer *t, const struct kv *h, struct buf *line)
 {
-	AUTO_FREE char *line = NULL;
-
 	if (!is_clean(h->name) || !is_clean(h->value) || !*h->name)
 		return fail(t, -EINVAL, "a header with a line break in it");
-	line = *h->value ? str_printf("%s: %s", h->name, h->value)
-			 : str_printf("%s;", h->name);
-	return line ? add_header(t, line) : -ENOMEM;
+	buf_truncate(line, 0);
+	buf_adds(line, h->name);
+	buf_adds(line, *h->value ? ": " : ";");
+	buf_adds(line, h->value);
+	return buf_error(line) < 0 ? -ENOMEM : add_header(t, buf_str(line));
 }
 
 /* "Name:" is none, not even libcurl's own. */
 static int make_headers(struct transfer *t)
 {
+	AUTO(buf_release) struct buf line = BUF_INIT;
 	const struct kvs *list = t->req->headers;
 	int rc = add_header(t, "Accept:");
 
@@ -331,7 +325,7 @@ static int make_headers(struct transfer *t)
 	else if (rc == 0)
 		rc = add_header(t, "Expect:");
 	for (size_t i = 0; rc == 0 && list && i < list->count; i++)
-		rc = add_pair(t, &list->items[i]);
+		rc = add_pair(t, &list->items[i], &line);
 	return rc;
 }
 

@@ -463,6 +463,14 @@ static int deleted_close(void *arg, int depth, const char *parent,
 	return 0;
 }
 
+static int decode_key(struct kvs *keys, size_t at)
+{
+	AUTO_FREE char *key = str_dup(keys->items[at].name);
+	int rc = key ? decode_in_place(&key) : -ENOMEM;
+
+	return rc < 0 ? rc : kvs_set_at(keys, at, key, "");
+}
+
 int answer_deleted(const char *xml, size_t len,
 		   void (*deleted)(void *arg, const char *key), void *arg)
 {
@@ -471,7 +479,7 @@ int answer_deleted(const char *xml, size_t len,
 	int rc = xml_parse(xml, len, &h);
 
 	for (size_t i = 0; rc == 0 && d.encoded && i < d.keys.count; i++)
-		rc = decode_in_place(&d.keys.items[i].name);
+		rc = decode_key(&d.keys, i);
 	for (size_t i = 0; rc == 0 && i < d.keys.count; i++)
 		deleted(arg, d.keys.items[i].name);
 	kvs_release(&d.keys);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "util/buf.h"
@@ -10,17 +11,27 @@
 
 enum { FIRST_CAP = 8 };
 
-static void kv_release(struct kv *kv)
+static int kv_make(struct kv *kv, const char *name, size_t name_len,
+		   const char *value, size_t value_len)
 {
-	free(kv->name);
-	free(kv->value);
+	char *text = malloc(name_len + value_len + 2);
+
+	if (!text)
+		return -ENOMEM;
+	memcpy(text, name, name_len);
+	text[name_len] = '\0';
+	kv->name = text;
+	kv->value = text + name_len + 1;
+	memcpy(kv->value, value, value_len);
+	kv->value[value_len] = '\0';
+	return 0;
 }
 
 /* Cut the list back to count pairs. */
 static void kvs_cut(struct kvs *l, size_t count)
 {
 	while (l->count > count)
-		kv_release(&l->items[--l->count]);
+		free(l->items[--l->count].name);
 }
 
 void kvs_release(struct kvs *l)
@@ -44,7 +55,7 @@ static int name_cmp(const char *a, const char *b)
 	return lower(*a) - lower(*b);
 }
 
-static struct kv *kvs_find(const struct kvs *l, const char *name)
+static const struct kv *kvs_find(const struct kvs *l, const char *name)
 {
 	for (size_t i = 0; i < l->count; i++)
 		if (name_cmp(l->items[i].name, name) == 0)
@@ -67,20 +78,19 @@ static int kvs_grow(struct kvs *l)
 	return 0;
 }
 
+int kvs_addn(struct kvs *l, const char *name, size_t name_len,
+	     const char *value, size_t value_len)
+{
+	if (kvs_grow(l) < 0 ||
+	    kv_make(&l->items[l->count], name, name_len, value, value_len) < 0)
+		return -ENOMEM;
+	l->count++;
+	return 0;
+}
+
 int kvs_add(struct kvs *l, const char *name, const char *value)
 {
-	struct kv kv;
-
-	if (kvs_grow(l) < 0)
-		return -ENOMEM;
-	kv.name = str_dup(name);
-	kv.value = str_dup(value);
-	if (!kv.name || !kv.value) {
-		kv_release(&kv);
-		return -ENOMEM;
-	}
-	l->items[l->count++] = kv;
-	return 0;
+	return kvs_addn(l, name, strlen(name), value, strlen(value));
 }
 
 int kvs_addf(struct kvs *l, const char *name, const char *fmt, ...)
@@ -96,25 +106,40 @@ int kvs_addf(struct kvs *l, const char *name, const char *fmt, ...)
 	return kvs_add(l, name, buf_str(&value));
 }
 
+int kvs_set_at(struct kvs *l, size_t at, const char *name, const char *value)
+{
+	struct kv kv;
+
+	if (kv_make(&kv, name, strlen(name), value, strlen(value)) < 0)
+		return -ENOMEM;
+	free(l->items[at].name);
+	l->items[at] = kv;
+	return 0;
+}
+
 int kvs_set(struct kvs *l, const char *name, const char *value)
 {
-	struct kv *kv = kvs_find(l, name);
+	const struct kv *kv = kvs_find(l, name);
 
-	return kv ? str_set(&kv->value, value) : kvs_add(l, name, value);
+	return kv ? kvs_set_at(l, (size_t)(kv - l->items), kv->name, value)
+		  : kvs_add(l, name, value);
+}
+
+void kvs_remove_at(struct kvs *l, size_t at)
+{
+	free(l->items[at].name);
+	l->count--;
+	memmove(&l->items[at], &l->items[at + 1],
+		(l->count - at) * sizeof(*l->items));
 }
 
 bool kvs_remove(struct kvs *l, const char *name)
 {
-	struct kv *kv = kvs_find(l, name);
-	size_t behind;
+	const struct kv *kv = kvs_find(l, name);
 
-	if (!kv)
-		return false;
-	kv_release(kv);
-	behind = l->count - (size_t)(kv - l->items) - 1;
-	memmove(kv, kv + 1, behind * sizeof(*kv));
-	l->count--;
-	return true;
+	if (kv)
+		kvs_remove_at(l, (size_t)(kv - l->items));
+	return kv != NULL;
 }
 
 const char *kvs_get(const struct kvs *l, const char *name)

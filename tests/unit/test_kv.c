@@ -50,6 +50,22 @@ static void setting_replaces_or_appends(void **state)
 	assert_string_equal(l.items[0].name, "a");
 }
 
+static void a_pair_is_replaced_in_its_place(void **state)
+{
+	AUTO(kvs_release) struct kvs l = KVS_INIT;
+
+	(void)state;
+	assert_int_equal(kvs_addn(&l, "a: 1", 1, "12", 1), 0);
+	assert_int_equal(kvs_add(&l, "b", "2"), 0);
+	assert_string_equal(kvs_get(&l, "a"), "1");
+	assert_int_equal(kvs_set_at(&l, 0, "long name", l.items[0].name), 0);
+	assert_string_equal(l.items[0].name, "long name");
+	assert_string_equal(l.items[0].value, "a");
+	kvs_remove_at(&l, 0);
+	assert_int_equal(l.count, 1);
+	assert_string_equal(l.items[0].value, "2");
+}
+
 static void removing_keeps_the_order_of_the_rest(void **state)
 {
 	AUTO(kvs_release) struct kvs l = KVS_INIT;
@@ -139,6 +155,7 @@ int main(void)
 		cmocka_unit_test(names_are_found_without_case),
 		cmocka_unit_test(adding_keeps_twins_and_the_first_is_found),
 		cmocka_unit_test(setting_replaces_or_appends),
+		cmocka_unit_test(a_pair_is_replaced_in_its_place),
 		cmocka_unit_test(removing_keeps_the_order_of_the_rest),
 		cmocka_unit_test(sorting_is_by_lower_case_bytes_and_stable),
 		cmocka_unit_test(a_copy_is_appended_and_independent),
