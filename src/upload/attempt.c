@@ -105,15 +105,11 @@ static int check_conflict(struct work *w)
 	struct oss_ctl ctl = run_ctl(w->env, w->a->run);
 	struct oss_object o = {.size = 0};
 	struct staging_base base;
-	struct staging_props p = {.content_type = NULL};
-	bool asked;
 	uint64_t crc;
-	int rc = staging_get_props(w->a->s, &p);
+	int rc;
 
-	asked = rc == 0 && p.check_conflict;
-	staging_props_release(&p);
-	if (rc < 0 || !asked || !staging_base_of(w->a->s, &base))
-		return rc;
+	if (!w->props.check_conflict || !staging_base_of(w->a->s, &base))
+		return 0;
 	rc = store->ops->head(store->self, w->info.key, &ctl, &o,
 			      &w->put.reply);
 	if (rc == -ENOENT)

@@ -62,6 +62,7 @@ int upload_props_make(const struct upload_env *env, struct staging *s,
 		.meta = p.meta,
 		.headers = p.kept,
 		.forbid_overwrite = p.exclusive,
+		.check_conflict = p.check_conflict,
 	};
 	p.meta = (struct kvs)KVS_INIT;
 	p.kept = (struct kvs)KVS_INIT;

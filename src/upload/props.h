@@ -15,6 +15,7 @@ struct upload_props {
 	struct kvs meta;
 	struct kvs headers;
 	bool forbid_overwrite;
+	bool check_conflict; /* the object must be the one that was opened */
 };
 
 void upload_props_release(struct upload_props *p);
