@@ -140,7 +140,8 @@ int64_t store_next_close_seq(struct staging_store *st);
 int64_t store_next_id(struct staging_store *st);
 /** An id whose file is gone: its row is erased with a later write. */
 void store_note_unlinked(struct staging_store *st, int64_t id);
-/** Erase the rows noted. Runs on the writer thread. */
+/** Erase the rows noted. Runs on the writer thread; what is rolled back then is
+ *  left to the next start. */
 int store_erase_unlinked(sqlite3 *sql, struct staging_store *st);
 
 /* -- staging_props.c -------------------------------------------------------- */
