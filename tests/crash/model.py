@@ -115,7 +115,8 @@ class Model:
         node.change(node.working[:step['size']].ljust(step['size'], b'\0'))
 
     def do_fsync(self, step):
-        self.handles[step['h']].synced = True
+        node = self.handles[step['h']]
+        node.synced |= node.dirty  # else there was nothing to make safe
 
     def do_fork(self, step):
         """A child wrote through an inherited descriptor, and ended well: which
