@@ -48,6 +48,7 @@ int xattr_view_make(struct fs *fs, uint64_t ino, struct xattr_view *v)
 	if (!v->n)
 		return rc;
 	file_get_state(fs, v->n, &v->file);
+	db_settle(fs->d.db); /* outcomes are in no hurry */
 	v->has_user_meta = file_get_meta(fs, v->n, &v->user_meta) == 0;
 	if (v->stored && v->key[0]) {
 		v->has_record = cblog_outcome(fs->d.db, v->key, &v->id,

@@ -241,6 +241,7 @@ static struct db_job *take_group_locked(struct db *db) ACK_REQUIRES(db->lock)
 {
 	struct db_job *list = db->head, *last = list;
 
+	db->is_running = true;
 	list->is_taken = true;
 	for (int n = 1; n < GROUP_MAX && last->next; n++) {
 		last = last->next;
@@ -286,6 +287,7 @@ static void *writer_main(void *arg)
 		tell(db, list);
 		checkpoint(db);
 		lock_acquire(&db->lock);
+		db->is_running = false;
 	}
 	lock_release(&db->lock);
 	return NULL;
@@ -407,6 +409,16 @@ int db_commit(struct db *db)
 	int rc = db_write(db, do_nothing, NULL, DB_WAIT);
 
 	return rc < 0 ? rc : db_write(db, do_nothing, NULL, DB_WAIT);
+}
+
+int db_settle(struct db *db)
+{
+	bool is_busy;
+
+	lock_acquire(&db->lock);
+	is_busy = db->head || db->is_running;
+	lock_release(&db->lock);
+	return is_busy ? db_write(db, do_nothing, NULL, DB_WAIT) : 0;
 }
 
 int db_read(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg)

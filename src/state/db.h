@@ -94,6 +94,9 @@ int db_wait(struct db *db, struct db_job *job);
 /** Everything that was queued before is committed, and its `done` has returned.
  *  @return 0 or -errno */
 int db_commit(struct db *db);
+/** The same for what was posted with DB_LATER and DB_NOWAIT, to read it: costs
+ *  nothing where there is none. @return 0 or -errno */
+int db_settle(struct db *db);
 /** Run fn on the caller's thread with the reading connection (one reader at
  *  a time; it sees every commit). @return fn's */
 int db_read(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg);

@@ -18,6 +18,7 @@ struct db {
 	struct lock lock;        /* guards the queue and stopping */
 	struct cond work, finished;
 	struct db_job *head, **tail;
+	bool is_running;   /* a group was taken that is not committed yet */
 	bool is_urgent;    /* one of them is not DB_LATER */
 	int64_t commit_ms; /* when the first of them has waited long enough */
 	bool stopping;

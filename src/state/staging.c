@@ -56,7 +56,8 @@
  *     staging.close.committed        closed row written
  *     staging.upload.begun           uploading
  *     staging.retry.committed        retrying row durable
- *     staging.stored.committed       done row written, nothing answered
+ *     staging.stored.committed       done row written, or in the queue where
+ *                                    nobody waits; nothing answered
  *     staging.done.queued            done row in the queue
  *     staging.incomplete.committed   incomplete row written
  *     staging.rekey.committed        row has the new key
@@ -419,7 +420,7 @@ static int post_done_locked(struct staging *s, int flags, struct row_job **job)
 	return rc;
 }
 
-int staging_stored(struct staging *s)
+int staging_stored(struct staging *s, bool is_waited_for)
 {
 	struct row_job *job = NULL;
 	int rc;
@@ -427,7 +428,8 @@ int staging_stored(struct staging *s)
 	staging_lock(s);
 	rc = may_move_locked(s, FROM(UPLOADING));
 	if (rc == 0)
-		rc = post_done_locked(s, DB_WAIT, &job);
+		rc = post_done_locked(s, is_waited_for ? DB_WAIT : DB_LATER,
+				      is_waited_for ? &job : NULL);
 	staging_unlock(s);
 	if (rc == 0)
 		rc = staging_row_wait(job);
@@ -611,6 +613,7 @@ int staging_discard(struct staging *s)
 		.flags = (s->claim == CLAIM_DURABLE ? DB_DURABLE : 0) |
 			 (s->row_state == STAGING_DONE ? DB_LATER : 0),
 	};
+	staging_row_retract_locked(s);
 	db_post(s->store->db, &b->job);
 	cond_broadcast(&s->changed);
 	staging_unlock(s);

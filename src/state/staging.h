@@ -254,8 +254,9 @@ int staging_retry_later(struct staging *s, int err, const char *error,
 			int64_t next_try_ms);
 /** The row says DONE, in one commit with what was queued before; the state
  *  follows with staging_done(): until then nobody may open it again.
+ *  @param is_waited_for  return after the commit; else it goes with the next one
  *  @return 0, -ESTALE (discarded), -EINVAL (not UPLOADING), -errno */
-int staging_stored(struct staging *s);
+int staging_stored(struct staging *s, bool is_waited_for);
 int staging_done(struct staging *s);
 int staging_incomplete(struct staging *s, const char *why);
 /** A newer close of the same key was stored or closed: never upload it. */

@@ -166,6 +166,8 @@ int staging_row_post_locked(struct staging *s, int flags, struct row_job **job)
 int staging_row_post_bytes_locked(struct staging *s,
 				  struct journal_bytes *bytes, int flags,
 				  struct row_job **job) ACK_REQUIRES(s->lock);
+/** A row in no hurry need not be written any more. */
+void staging_row_retract_locked(struct staging *s) ACK_REQUIRES(s->lock);
 /** @return 0 or -errno of the commit; frees the job (NULL: 0) */
 int staging_row_wait(struct row_job *job);
 /** The row on the disk says nothing of the bytes any more: before the first

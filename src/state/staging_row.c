@@ -282,6 +282,12 @@ static void snap_bytes_locked(struct staging *s, struct row_job *j,
 	}
 }
 
+void staging_row_retract_locked(struct staging *s)
+{
+	if (s->later)
+		db_retract(s->store->db, &s->later->job);
+}
+
 int staging_row_post_locked(struct staging *s, int flags, struct row_job **out)
 {
 	return staging_row_post_bytes_locked(s, NULL, flags, out);
@@ -316,8 +322,7 @@ int staging_row_post_bytes_locked(struct staging *s,
 				 .done = out ? NULL : row_done,
 				 .arg = j,
 				 .flags = flags & (DB_DURABLE | DB_LATER)};
-	if (s->later)
-		db_retract(s->store->db, &s->later->job);
+	staging_row_retract_locked(s);
 	s->later = flags & DB_LATER && !out ? j : NULL;
 	db_post(s->store->db, &j->job);
 	if (out)

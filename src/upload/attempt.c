@@ -303,7 +303,7 @@ static void succeeded(struct work *w)
 	if (w->env->deps.stored)
 		w->env->deps.stored(w->env->deps.stored_arg, w->a->s, &o->id);
 	/* One commit for all that was written since the answer came. */
-	rc = staging_stored(w->a->s);
+	rc = staging_stored(w->a->s, w->a->is_waited_for);
 	if (rc < 0 && rc != -ESTALE) /* staging_done() tries again */
 		log_warn("upload: stored, but not committed: key=%s errno=%d",
 			 LOG_Q(w->info.key), -rc);

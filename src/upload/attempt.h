@@ -18,6 +18,7 @@ struct attempt {
 	const struct upload_env *env;
 	struct staging *s;
 	struct upload_run *run;
+	bool is_waited_for; /* somebody is told when it is stored */
 	/* In: parts that went out while the file was written, or in an earlier
 	   attempt; NULL: none.  Out: what the next attempt can go on with. */
 	struct multipart *stream;

@@ -273,6 +273,7 @@ static void run_attempt(struct uploader *u, struct upload *up,
 	if (!held_up)
 		begin_locked(u, up);
 	a.stream = take_ptr(up->stream);
+	a.is_waited_for = up->watchers != NULL;
 	lock_release(&u->lock);
 	if (held_up) {
 		a.outcome.rc = a.outcome.close_rc = f->rc;

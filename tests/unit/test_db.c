@@ -175,6 +175,21 @@ static void writes_in_no_hurry_go_with_the_next(void **state)
 	db_close(db);
 }
 
+static void writes_in_no_hurry_are_there_for_who_asks(void **state)
+{
+	struct db *db = open_db(*state);
+
+	for (int i = 1; i <= 100; i++) {
+		assert_int_equal(db_write_nowait(db, put_heap_name,
+						 str_printf("n%d", i), free,
+						 DB_LATER),
+				 0);
+		assert_int_equal(db_settle(db), 0);
+		assert_int_equal(names_in(db), i);
+	}
+	db_close(db);
+}
+
 static void writes_in_no_hurry_wait_for_nobody_for_ever(void **state)
 {
 	int64_t until = clock_mono_ms() + TEST_DEADLINE_MS;
@@ -655,6 +670,7 @@ int main(void)
 		T(retracted_write_is_told_but_not_run),
 		T(unwaited_writes_are_done_by_close),
 		T(writes_in_no_hurry_go_with_the_next),
+		T(writes_in_no_hurry_are_there_for_who_asks),
 		T(writes_in_no_hurry_wait_for_nobody_for_ever),
 		T(who_waits_is_told_before_what_is_in_no_hurry),
 		T(unwaited_writes_are_released_though_the_disk_is_full),

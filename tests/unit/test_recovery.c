@@ -285,7 +285,7 @@ static void live(struct state_fix *f)
 	CHILD_CHECK(staging_begin_upload(s) == 0);
 	CHILD_CHECK(staging_retry_later(s, -EIO, "x", 1) == 0);
 	CHILD_CHECK(staging_begin_upload(s) == 0);
-	CHILD_CHECK(staging_stored(s) == 0);
+	CHILD_CHECK(staging_stored(s, true) == 0);
 	CHILD_CHECK(staging_done(s) == 0);
 	CHILD_CHECK(staging_discard(s) == 0);
 	CHILD_CHECK(db_commit(f->db) == 0);

@@ -321,14 +321,39 @@ static void stored_file_is_done_on_the_disk_before_it_is_in_memory(void **state)
 	struct state_fix *f = *state;
 	struct staging *s = make_state(f, STAGING_CLOSED);
 
-	assert_int_equal(staging_stored(s), -EINVAL);
+	assert_int_equal(staging_stored(s, true), -EINVAL);
 	assert_int_equal(staging_begin_upload(s), 0);
-	assert_int_equal(staging_stored(s), 0);
+	assert_int_equal(staging_stored(s, true), 0);
 	assert_int_equal(staging_state_of(s), STAGING_UPLOADING);
 	assert_int_equal(staging_reopen(s, NULL), -EINVAL);
 	staging_put(s);
 	restart(f);
 	assert_int_equal(staging_state_of(f->found[0]), STAGING_DONE);
+}
+
+static void stored_file_that_nobody_waits_for_is_done_soon(void **state)
+{
+	struct state_fix *f = *state;
+	struct staging *s = make_state(f, STAGING_CLOSED);
+
+	assert_int_equal(staging_begin_upload(s), 0);
+	assert_int_equal(staging_stored(s, false), 0);
+	assert_int_equal(staging_state_of(s), STAGING_UPLOADING);
+	assert_int_equal(staging_done(s), 0);
+	staging_put(s);
+	restart(f);
+	s = f->found[0];
+	assert_int_equal(staging_state_of(s), STAGING_DONE);
+	/* Its next row takes the place of that one. */
+	assert_int_equal(staging_reopen(s, NULL), 0);
+	assert_int_equal(staging_pwrite(s, "x", 1, 0), 0);
+	close_file(s, true);
+	assert_int_equal(staging_begin_upload(s), 0);
+	assert_int_equal(staging_stored(s, false), 0);
+	assert_int_equal(staging_done(s), 0);
+	assert_int_equal(staging_discard(s), 0);
+	restart(f);
+	assert_int_equal(f->found_count, 0);
 }
 
 /* -- what the journal's thread does when ---------------------------------------- */
@@ -408,7 +433,7 @@ row_that_failed_is_said_again_though_an_older_one_is_told_later(void **state)
 		db_write_nowait(f->db, do_nothing, &gate, gate_pass, DB_LATER),
 		0);
 	assert_int_equal(staging_begin_upload(s), 0);
-	assert_true(staging_stored(s) < 0);
+	assert_true(staging_stored(s, true) < 0);
 	gate_open(&gate);
 	assert_int_equal(db_commit(f->db), 0);
 	assert_int_equal(db_write(f->db, refuse_no_more, NULL, DB_WAIT), 0);
@@ -736,6 +761,7 @@ int main(void)
 		T(reopened_held_file_loses_its_close_with_the_first_write),
 		T(held_file_closes_with_what_was_frozen),
 		T(stored_file_is_done_on_the_disk_before_it_is_in_memory),
+		T(stored_file_that_nobody_waits_for_is_done_soon),
 		T(row_that_failed_is_said_again_though_an_older_one_is_told_later),
 		T(unlinked_open_file_is_buried_at_once),
 		T(done_file_reopened_and_left_alone_is_done_again),
