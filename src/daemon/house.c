@@ -198,6 +198,15 @@ static void prune_seen(struct house *h)
 			gone);
 }
 
+/* After an outage in which many small files waited, say. */
+static void shrink_journal(struct house *h)
+{
+	int rc = db_shrink(h->db);
+
+	if (rc < 0)
+		log_err("house: the journal's free pages stay: errno=%d", -rc);
+}
+
 static void round_run(void *arg);
 
 static void round_due(void *arg)
@@ -217,6 +226,7 @@ static void round_run(void *arg)
 	prune_log(h);
 	prune_seen(h);
 	prune_incomplete(h);
+	shrink_journal(h);
 	if (!timer_add(h->timers, clock_mono_ms() + PERIOD_MS, round_due, h))
 		log_warn("house: no memory for a timer: no more rounds");
 }

@@ -35,6 +35,7 @@
 enum {
 	GROUP_MAX = 512,         /* jobs in a transaction */
 	CHECKPOINT_PAGES = 4096, /* 16 MiB of WAL */
+	SPARE_PAGES = 4096,      /* free, for what is written next */
 	COMPLAINT_MS = 10000,
 	LATER_MS = 20,
 };
@@ -419,6 +420,28 @@ int db_settle(struct db *db)
 	is_busy = db->head || db->is_running;
 	lock_release(&db->lock);
 	return is_busy ? db_write(db, do_nothing, NULL, DB_WAIT) : 0;
+}
+
+static int run_shrink(sqlite3 *sql, void *arg)
+{
+	long long *pages = arg;
+	int rc = sql_int(sql, "PRAGMA freelist_count", 0, pages);
+
+	if (rc == 0 && *pages > SPARE_PAGES)
+		rc = sql_exec(sql, "PRAGMA incremental_vacuum(1024)");
+	return rc;
+}
+
+int db_shrink(struct db *db)
+{
+	long long pages = INT64_MAX, before;
+	int rc;
+
+	do {
+		before = pages;
+		rc = db_write(db, run_shrink, &pages, DB_WAIT);
+	} while (rc == 0 && pages > SPARE_PAGES && pages < before);
+	return rc;
 }
 
 int db_read(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg)

@@ -97,6 +97,9 @@ int db_commit(struct db *db);
 /** The same for what was posted with DB_LATER and DB_NOWAIT, to read it: costs
  *  nothing where there is none. @return 0 or -errno */
 int db_settle(struct db *db);
+/** Free pages go back to the disk but for 16 MiB, some in each transaction.
+ *  @return 0 or -errno */
+int db_shrink(struct db *db);
 /** Run fn on the caller's thread with the reading connection (one reader at
  *  a time; it sees every commit). @return fn's */
 int db_read(struct db *db, int (*fn)(sqlite3 *sql, void *arg), void *arg);

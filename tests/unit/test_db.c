@@ -175,6 +175,34 @@ static void writes_in_no_hurry_go_with_the_next(void **state)
 	db_close(db);
 }
 
+static int leave_free_pages(sqlite3 *sql, void *arg)
+{
+	(void)arg;
+	return sql_exec(sql, "CREATE TABLE big(bytes);"
+			     "INSERT INTO big VALUES(zeroblob(30 << 20));"
+			     "DROP TABLE big");
+}
+
+static int count_free(sqlite3 *sql, void *arg)
+{
+	return sql_int(sql, "PRAGMA freelist_count", 0, arg);
+}
+
+static void free_pages_go_back_to_the_disk_but_for_some(void **state)
+{
+	struct db *db = open_db(*state);
+	long long before = 0, after = 0;
+
+	assert_int_equal(db_shrink(db), 0); /* nothing to do */
+	assert_int_equal(db_write(db, leave_free_pages, NULL, DB_WAIT), 0);
+	assert_int_equal(db_write(db, count_free, &before, DB_WAIT), 0);
+	assert_true(before >= (30 << 20) / 4096);
+	assert_int_equal(db_shrink(db), 0);
+	assert_int_equal(db_write(db, count_free, &after, DB_WAIT), 0);
+	assert_in_range(after, 1024, 4096);
+	db_close(db);
+}
+
 static void writes_in_no_hurry_are_there_for_who_asks(void **state)
 {
 	struct db *db = open_db(*state);
@@ -671,6 +699,7 @@ int main(void)
 		T(unwaited_writes_are_done_by_close),
 		T(writes_in_no_hurry_go_with_the_next),
 		T(writes_in_no_hurry_are_there_for_who_asks),
+		T(free_pages_go_back_to_the_disk_but_for_some),
 		T(writes_in_no_hurry_wait_for_nobody_for_ever),
 		T(who_waits_is_told_before_what_is_in_no_hurry),
 		T(unwaited_writes_are_released_though_the_disk_is_full),
