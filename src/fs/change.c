@@ -319,7 +319,7 @@ static void bring_back(struct fs *fs, uint64_t parent)
 	lock_acquire(&fs->tree.lock);
 	dir = tree_by_ino_locked(&fs->tree, parent);
 	if (dir)
-		dir->listed_until_ms = 0;
+		tree_doubt_locked(&fs->tree, dir);
 	lock_release(&fs->tree.lock);
 }
 

@@ -314,7 +314,8 @@ static void take_rest(struct listing *l)
 		tree_detach_locked(&fs->tree, n);
 		tree_drop_locked(&fs->tree, n);
 	}
-	if (dir && l->total <= CACHE_MAX && l->rc == 0)
+	if (dir && l->total <= CACHE_MAX && l->rc == 0 &&
+	    dir->doubted <= l->since)
 		dir->listed_until_ms = clock_mono_ms() + fs->conf.ttl_ms;
 	tree_shrink_locked(&fs->tree, TREE_MAX);
 	lock_release(&fs->tree.lock);
@@ -621,7 +622,7 @@ void listing_invalidate(struct fs *fs, uint64_t ino)
 	lock_acquire(&fs->tree.lock);
 	top = tree_by_ino_locked(&fs->tree, ino);
 	for (n = top; n; n = tree_walk_locked(top, n)) {
-		n->listed_until_ms = 0;
+		tree_doubt_locked(&fs->tree, n);
 		n->fresh_until_ms = 0;
 	}
 	lock_release(&fs->tree.lock);

@@ -342,7 +342,7 @@ static void forget_name(struct fs *fs, const char *key, bool is_gone)
 	}
 	n = parent_of(fs, key);
 	if (n)
-		n->listed_until_ms = 0;
+		tree_doubt_locked(&fs->tree, n);
 	lock_release(&fs->tree.lock);
 	if (parent && fs->invalidate_name)
 		fs->invalidate_name(fs->notify_arg, parent, name);

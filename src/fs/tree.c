@@ -251,7 +251,7 @@ void tree_shrink_locked(struct tree *t, size_t keep)
 		next = tree_next_locked(t, n);
 		if (!is_evictable(n))
 			continue;
-		dir->listed_until_ms = 0;
+		tree_doubt_locked(t, dir);
 		take_out(t, n);
 		node_free(t, n);
 		if (t->inos.count <= keep / 2)
@@ -289,6 +289,12 @@ int tree_path_locked(struct tree *t, const struct node *n, char *out,
 void tree_changed_locked(struct tree *t, struct node *n)
 {
 	n->change = ++t->change;
+}
+
+void tree_doubt_locked(struct tree *t, struct node *dir)
+{
+	dir->listed_until_ms = 0;
+	dir->doubted = ++t->change;
 }
 
 void tree_tomb_locked(struct tree *t, struct node *dir, const char *name)

@@ -71,6 +71,7 @@ struct node {
 	int64_t fresh_until_ms;  /* attributes and existence, mono; 0: in
 				    doubt, whatever the folder's listing says */
 	int64_t listed_until_ms; /* a folder: all children are known */
+	uint64_t doubted;        /* tree->change when they were not any more */
 	uint64_t change;         /* tree->change at our last change of it */
 	struct tomb *tombs;      /* a folder: names removed lately */
 	struct file *file;       /* open or staged; NULL else */
@@ -134,6 +135,8 @@ int tree_path_locked(struct tree *t, const struct node *n, char *out,
 
 /** Note a local change of n (its folder's listing must not undo it). */
 void tree_changed_locked(struct tree *t, struct node *n) ACK_REQUIRES(t->lock);
+/** Names of dir are not all known any more, whatever a listing under way says. */
+void tree_doubt_locked(struct tree *t, struct node *dir) ACK_REQUIRES(t->lock);
 /** Remember that name was removed just now. */
 void tree_tomb_locked(struct tree *t, struct node *dir, const char *name)
 	ACK_REQUIRES(t->lock);

@@ -230,9 +230,9 @@ static bool step(void *arg, const struct listing_entry *e)
 	return true;
 }
 
-static void end_of(struct listing *l)
+static void end_of(struct listing *l, uint64_t next)
 {
-	uint64_t next = 0, at;
+	uint64_t at;
 
 	do {
 		at = next;
@@ -257,10 +257,28 @@ static void two_listings_at_once_hide_nothing(void **state)
 	assert_int_equal(listing_open(f->fs, fx_ino(f, "d"), &a), 0);
 	assert_int_equal(listing_open(f->fs, fx_ino(f, "d"), &b), 0);
 	assert_int_equal(listing_read(a, 0, false, step, &next), 0);
-	end_of(b);
-	end_of(a);
+	end_of(b, 0);
+	end_of(a, 0);
 	assert_true(fx_exists(f, "d/0"));
 	fx_assert_names(f, "d", "0 1 2");
+}
+
+/* `ackctl invalidate`, or a name that is dropped, while a program reads the
+   folder. */
+static void what_is_doubted_during_a_listing_is_asked_for(void **state)
+{
+	struct fs_fix *f = *state;
+	struct listing *l;
+	uint64_t next = 0;
+
+	fake_store_put_text(f->oss, "d/0", "x");
+	fake_store_put_text(f->oss, "d/1", "x");
+	assert_int_equal(listing_open(f->fs, fx_ino(f, "d"), &l), 0);
+	assert_int_equal(listing_read(l, 0, false, step, &next), 0);
+	fake_store_put_text(f->oss, "d/2", "x");
+	listing_invalidate(f->fs, fx_ino(f, "d"));
+	end_of(l, next);
+	assert_true(fx_exists(f, "d/2"));
 }
 
 static void an_object_beside_a_folder_of_its_name_gives_way(void **state)
@@ -418,6 +436,7 @@ int main(void)
 		T(a_listing_does_not_bring_back_what_was_removed),
 		T(a_listing_does_not_hide_what_was_made_since),
 		T(two_listings_at_once_hide_nothing),
+		T(what_is_doubted_during_a_listing_is_asked_for),
 		T(an_object_beside_a_folder_of_its_name_gives_way),
 		T(a_folder_is_removed_only_when_it_is_empty),
 		T(a_folder_that_others_emptied_can_be_removed),
