@@ -400,8 +400,11 @@ static void begin_removal(struct removal *r, struct node *n)
 
 	staging_put(s);
 	if ((state == STAGING_DONE || state == STAGING_OPEN) &&
-	    !file_has_older(r->fs, n))
+	    !file_has_older(r->fs, n)) {
+		/* "done" too may still be on its way to the journal. */
+		db_settle(r->fs->d.db);
 		return;
+	}
 	if (intent_add(r->fs->d.db, &i, &r->intent) < 0)
 		log_warn("fs: a removal is not journaled: key=%s",
 			 LOG_Q(r->key));
