@@ -394,7 +394,9 @@ static int removal_find(struct removal *r, bool folder, struct node **out)
  * deleted: a crash in between must not bring that back. */
 static void begin_removal(struct removal *r, struct node *n)
 {
-	const struct intent i = {.src = r->key, .dst = (char[]){""}};
+	const struct intent i = {.src = r->key,
+				 .dst = (char[]){""},
+				 .staged_id = file_staged_id(r->fs, n)};
 	struct staging *s = file_staging(r->fs, n);
 	enum staging_state state = s ? staging_state_of(s) : STAGING_DONE;
 

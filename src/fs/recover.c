@@ -518,6 +518,23 @@ static void rename_over_staged(struct fs *fs, const struct intent *i,
 	(void)file_unlinked(fs, target);
 }
 
+/* What waited goes before the object that it would replace, or that it shares
+ * bytes with. */
+static void drop_removed(struct fs *fs, const struct intent *i)
+{
+	struct node *n = i->staged_id ? pin_staged(fs, i->src) : NULL;
+
+	if (!n)
+		return;
+	if (file_staged_id(fs, n) == i->staged_id) {
+		(void)file_unlinked(fs, n);
+		lock_acquire(&fs->tree.lock);
+		tree_detach_locked(&fs->tree, n);
+		lock_release(&fs->tree.lock);
+	}
+	unpin(fs, n);
+}
+
 /* What is staged under either name goes on at once: its uploads are not
  * submitted yet. @return false: nothing is */
 static bool resume_at_once(struct fs *fs, const struct intent *i)
@@ -526,8 +543,12 @@ static bool resume_at_once(struct fs *fs, const struct intent *i)
 	bool renamed, found;
 	struct node *n;
 
-	if (!i->src || !i->dst || !*i->dst)
+	if (!i->src || !i->dst)
 		return false;
+	if (!*i->dst) {
+		drop_removed(fs, i);
+		return false;
+	}
 	found = find_renamed(fs, i, key);
 	renamed = found && strcmp(key, i->dst) == 0;
 	if (renamed || (i->is_staged && !found))

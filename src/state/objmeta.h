@@ -75,10 +75,10 @@ struct intent {
 	int64_t id;
 	char *src, *dst; /* keys; dst is "" for a removal */
 	char src_etag[72];
-	bool copied;       /* the copy is known to be stored */
-	bool is_staged;    /* bytes that wait for their upload are renamed: all
+	bool copied;    /* the copy is known to be stored */
+	bool is_staged; /* bytes that wait for their upload are renamed: all
 			   of it goes on, whatever was done */
-	int64_t staged_id; /* of the renamed bytes; 0: an object alone */
+	int64_t staged_id; /* of the renamed or removed bytes; 0: an object alone */
 };
 int intent_add(struct db *db, const struct intent *i, int64_t *id);
 int intent_set_copied(struct db *db, int64_t id);

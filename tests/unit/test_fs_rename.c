@@ -227,6 +227,39 @@ static void what_a_rename_has_made_void_is_not_sent_after_a_crash(void **state)
 	assert_int_equal(staged(f), 0);
 }
 
+/* A crash came between the intent to unlink and the end of what waited. */
+static void what_an_unlink_has_dropped_is_not_sent_after_a_crash(void **state)
+{
+	struct fs_fix *f = *state;
+	struct intent i = {.src = (char[]){"a"}, .dst = (char[]){""}};
+	struct staging *s = NULL;
+	int64_t id;
+
+	fx_stop(f);
+	f->conf.close_staged = true;
+	fx_start(f);
+	fake_store_put_text(f->oss, "a", "object");
+	fake_store_fail(f->oss, &(struct fake_fault){.op = FAKE_PUT,
+						     .times = -1,
+						     .err = -ECONNREFUSED});
+	fx_put(f, "a", "newer");
+	fx_settle(f);
+	while (!s && i.staged_id < 10)
+		s = staging_store_find(f->state.store, ++i.staged_id);
+	assert_non_null(s);
+	staging_put(s);
+	assert_int_equal(intent_add(f->state.db, &i, &id), 0);
+	fx_stop(f);
+	fake_store_heal(f->oss);
+	fake_store_reset_counts(f->oss);
+	fx_start(f);
+	fx_settle(f);
+	assert_false(fx_exists(f, "a"));
+	assert_int_equal(fake_store_calls(f->oss, FAKE_PUT), 0);
+	assert_int_equal(fake_store_count(f->oss), 0);
+	assert_int_equal(staged(f), 0);
+}
+
 /* -- folders ------------------------------------------------------------------- */
 
 static void all_that_is_in_a_folder_goes_with_it(void **state)
@@ -361,6 +394,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_stored_file_is_copied_and_deleted),
 		T(what_a_rename_has_made_void_is_not_sent_after_a_crash),
+		T(what_an_unlink_has_dropped_is_not_sent_after_a_crash),
 		T(an_open_file_goes_up_under_its_new_name),
 		T(a_file_that_was_not_stored_replaces_what_was),
 		T(what_was_replaced_does_not_come_back),
