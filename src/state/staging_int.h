@@ -122,6 +122,10 @@ struct staging_store {
 
 /* -- staging_store.c -------------------------------------------------------- */
 
+/* Before a reservation.  Files that are stored go with a commit that nobody is in
+   a hurry for: whoever needs their room is. */
+void store_make_room(struct staging_store *st, uint64_t bytes);
+
 enum { STAGING_NAME_LEN = 24 };
 /** The id of such a name. @return false: it is none */
 bool staging_file_id(const char *name, int64_t *id);

@@ -230,6 +230,7 @@ int staging_fill(struct staging *s, const void *data, size_t len, uint64_t off)
 	uint64_t first;
 	int fd, rc;
 
+	store_make_room(s->store, len);
 	rc = budget_reserve(s->store->budget, len);
 	if (rc < 0)
 		return rc;
@@ -328,6 +329,7 @@ static int write_begin(struct staging *s, struct io_op *op, uint64_t off,
 	if (off > INT64_MAX || len > INT64_MAX - off)
 		return -EFBIG;
 	*op = (struct io_op){.kind = IO_WRITE, .start = off, .end = off + len};
+	store_make_room(s->store, len);
 	staging_lock(s);
 	rc = change_begin_locked(s, op);
 	if (rc == 0) {
@@ -458,6 +460,7 @@ static int exclusive_begin(struct staging *s, struct io_op *op, uint64_t room)
 {
 	int rc;
 
+	store_make_room(s->store, room);
 	staging_lock(s);
 	rc = change_begin_locked(s, op);
 	if (rc == 0) {

@@ -68,6 +68,7 @@ int staging_create(struct staging_store *st, const char *key,
 		s->size = s->base_limit = rc == 0 ? base->size : 0;
 		staging_unlock(s);
 	}
+	store_make_room(st, 1);
 	if (rc == 0)
 		rc = budget_reserve(st->budget, 1);
 	if (rc < 0)
@@ -149,6 +150,7 @@ int staging_clone(struct staging *s, struct staging **out)
 	room = s->charged;
 	staging_unlock(s);
 	rc = staging_alloc(st, key, store_next_id(st), &c);
+	store_make_room(st, room);
 	if (rc == 0)
 		rc = budget_reserve(st->budget, room);
 	if (rc < 0)

@@ -54,6 +54,14 @@ int staging_file_path(const char *dir, int64_t id, char **out)
 	return 0;
 }
 
+void store_make_room(struct staging_store *st, uint64_t bytes)
+{
+	/* Twice: what is in no hurry is told, and its file unlinked, after the
+	   first has returned. */
+	if (budget_room(st->budget) < bytes && db_settle(st->db) == 0)
+		(void)db_settle(st->db);
+}
+
 /* -- one file ---------------------------------------------------------------- */
 
 int staging_alloc(struct staging_store *st, const char *key, int64_t id,

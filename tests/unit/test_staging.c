@@ -444,6 +444,28 @@ row_that_failed_is_said_again_though_an_older_one_is_told_later(void **state)
 	assert_int_equal(staging_state_of(f->found[0]), STAGING_DONE);
 }
 
+/* Its row and its file go with the next commit, which nobody is in a hurry for. */
+static void stored_file_makes_room_for_the_next_at_once(void **state)
+{
+	struct state_fix *f = *state;
+	AUTO_FREE char *big = state_big("big");
+	struct staging *s;
+
+	state_close(f);
+	f->conf.max_bytes = strlen(big) * 3 / 2;
+	state_open(f);
+	s = state_write(f, "a", big);
+	close_file(s, false);
+	assert_int_equal(staging_begin_upload(s), 0);
+	assert_int_equal(staging_stored(s, false), 0);
+	assert_int_equal(staging_done(s), 0);
+	assert_int_equal(staging_discard(s), 0);
+	staging_put(s);
+	assert_int_equal(staging_create(f->store, "b", NULL, &s), 0);
+	assert_int_equal(staging_pwrite(s, big, strlen(big), 0), 0);
+	staging_put(s);
+}
+
 struct grave {
 	char *path;
 	bool is_empty;
@@ -763,6 +785,7 @@ int main(void)
 		T(stored_file_is_done_on_the_disk_before_it_is_in_memory),
 		T(stored_file_that_nobody_waits_for_is_done_soon),
 		T(row_that_failed_is_said_again_though_an_older_one_is_told_later),
+		T(stored_file_makes_room_for_the_next_at_once),
 		T(unlinked_open_file_is_buried_at_once),
 		T(done_file_reopened_and_left_alone_is_done_again),
 		T(done_file_reopened_over_its_object_knows_what_changed),
