@@ -21,6 +21,7 @@
 #include "callback/outcome.h"
 #include "callback/rules.h"
 #include "state/cblog.h"
+#include "state/db.h"
 #include "state/kept.h"
 #include "upload/recall_one.h"
 #include "upload/retry.h"
@@ -443,6 +444,8 @@ static void scan_log(struct scan *s)
 	int rc = -ENOMEM;
 
 	forget_picks(s->r);
+	/* Nobody looks again for an outcome that is not written yet. */
+	(void)db_settle(s->r->env->deps.db);
 	s->batch = calloc(BATCH_MAX, sizeof(*s->batch));
 	s->late = calloc(BATCH_MAX, sizeof(*s->late));
 	if (s->batch && s->late)
@@ -543,8 +546,10 @@ int recall_now(struct recall *r, const char *key)
 {
 	struct cb_record *last = NULL;
 	size_t count = 0;
-	int rc = cblog_history(r->env->deps.db, key, 1, &last, &count);
+	int rc = db_settle(r->env->deps.db);
 
+	if (rc == 0)
+		rc = cblog_history(r->env->deps.db, key, 1, &last, &count);
 	if (rc == 0 && count == 0)
 		rc = -ENOENT;
 	if (rc == 0 && (last[0].state == CALLBACK_NONE || !last[0].url))
