@@ -190,7 +190,7 @@ class FaultRound(Round):
             {'fault': 'stall_after', 'ms': 300},
             {'fault': 'latency', 'ms': 100},
             {'fault': 'bandwidth', 'rate': 200000},
-            {'fault': 'trickle', 'rate': 2000},
+            {'fault': 'trickle', 'rate': 20000},  # a large file within the deadline
             {'fault': 'truncate', 'bytes': 100},
             {'fault': 'wrong_crc'})]
         kinds += [{'operation': o, 'bucket': BUCKET, 'fault': 'garbage'}
