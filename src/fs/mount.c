@@ -18,8 +18,6 @@
 
 /** One WRITE's most, and a READ's. */
 #define MAX_IO (1u << 20)
-/** What libfuse adds to it for a request's header. */
-#define FUSE_BUFFER_HEADER 4096
 /** RELEASEs queue behind this in the kernel (fuse-facts 5). */
 #define MAX_BACKGROUND 4096
 
@@ -56,7 +54,7 @@ enum { DIRECT_WRITE_INVALIDATES = 39 };
    larger ones.  Pipes over pipe-max-size (1 MiB) are for the privileged. */
 static unsigned write_size(void)
 {
-	const int need = (int)MAX_IO + FUSE_BUFFER_HEADER;
+	const int need = (int)MAX_IO + SESSION_HEADER;
 	unsigned size = MAX_IO / 2;
 	int fds[2];
 

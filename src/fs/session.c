@@ -38,8 +38,6 @@ enum {
 	QUIET_MS = 5000,
 	/* A request whose copy is worth two more system calls. */
 	LARGE = 64 << 10,
-	/* What libfuse adds to max_write for a request's header. */
-	BUFFER_HEADER = 4096,
 };
 
 struct buffer {
@@ -158,7 +156,8 @@ static void tell_closing(const struct session *s, const struct buffer *b)
 /* Into memory of libfuse's. @return as receive_locked() */
 static int read_request(const struct session *s, struct buffer *b)
 {
-	ssize_t n = read(s->fd, b->buf.mem, s->conf->max_write + BUFFER_HEADER);
+	ssize_t n =
+		read(s->fd, b->buf.mem, s->conf->max_write + SESSION_HEADER);
 
 	if (n < 0 && errno == ENODEV) { /* unmounted */
 		fuse_session_exit(s->se);

@@ -24,6 +24,9 @@
 
 struct fuse_session;
 
+/** What libfuse adds to max_write for a request's header. */
+enum { SESSION_HEADER = 4096 };
+
 struct session_conf {
 	/**
 	 * A FLUSH or RELEASE (opcode, linux/fuse.h) of this node has arrived;
