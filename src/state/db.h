@@ -94,8 +94,8 @@ int db_wait(struct db *db, struct db_job *job);
 /** Everything that was queued before is committed, and its `done` has returned.
  *  @return 0 or -errno */
 int db_commit(struct db *db);
-/** The same for what was posted with DB_LATER and DB_NOWAIT, to read it: costs
- *  nothing where there is none. @return 0 or -errno */
+/** To read what was posted with DB_LATER and DB_NOWAIT: it is committed, its `done`
+ *  may be still to come.  Costs nothing where there is none. @return 0 or -errno */
 int db_settle(struct db *db);
 /** Free pages go back to the disk but for 16 MiB, some in each transaction.
  *  @return 0 or -errno */
