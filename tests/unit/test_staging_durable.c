@@ -376,23 +376,27 @@ static void empty_file_was_longer(struct state_fix *f)
 	CHILD_CHECK(try_close(s) == 0);
 }
 
+static void expect_empty_after(void (*life)(struct state_fix *f), enum left how)
+{
+	struct state_fix f;
+
+	state_init_in_memory(&f);
+	f.conf.boot_id = "first";
+	state_crash(&f, NULL, life);
+	leave(&f, how);
+	f.conf.boot_id = "second";
+	state_open(&f);
+	assert_int_equal(f.found_count, 1);
+	assert_int_equal(staging_state_of(f.found[0]), STAGING_CLOSED);
+	state_expect_bytes(f.found[0], "");
+	state_fini(&f);
+}
+
 static void file_cut_to_nothing_is_empty_after_a_power_loss(void **state)
 {
 	(void)state;
-	for (int how = 0; how < LEFT; how++) {
-		struct state_fix f;
-
-		state_init_in_memory(&f);
-		f.conf.boot_id = "first";
-		state_crash(&f, NULL, empty_file_was_longer);
-		leave(&f, (enum left)how);
-		f.conf.boot_id = "second";
-		state_open(&f);
-		assert_int_equal(f.found_count, 1);
-		assert_int_equal(staging_state_of(f.found[0]), STAGING_CLOSED);
-		state_expect_bytes(f.found[0], "");
-		state_fini(&f);
-	}
+	for (int how = 0; how < LEFT; how++)
+		expect_empty_after(empty_file_was_longer, (enum left)how);
 }
 
 static void empty_file_was_longer_and_promised_little(struct state_fix *f)
@@ -409,19 +413,8 @@ static void empty_file_was_longer_and_promised_little(struct state_fix *f)
 /* What is empty needs no fsync; older bytes do not come back into it. */
 static void file_cut_to_nothing_stays_empty(void **state)
 {
-	struct state_fix f;
-
 	(void)state;
-	state_init_in_memory(&f);
-	f.conf.boot_id = "first";
-	state_crash(&f, NULL, empty_file_was_longer_and_promised_little);
-	leave(&f, MISSING);
-	f.conf.boot_id = "second";
-	state_open(&f);
-	assert_int_equal(f.found_count, 1);
-	assert_int_equal(staging_state_of(f.found[0]), STAGING_CLOSED);
-	state_expect_bytes(f.found[0], "");
-	state_fini(&f);
+	expect_empty_after(empty_file_was_longer_and_promised_little, MISSING);
 }
 
 /* -- changed since ------------------------------------------------------------- */
